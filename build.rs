@@ -1,0 +1,78 @@
+//! Generates everything that comes from proto files; `src/codegen/` does the work.
+
+#[path = "src/codegen/mod.rs"]
+mod codegen;
+
+use std::env;
+use std::error::Error;
+use std::path::{Path, PathBuf};
+
+use codegen::{Recipe, generate};
+
+fn main() {
+    println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=src/codegen");
+    println!("cargo::rerun-if-changed=openapi/supplement.json");
+    println!("cargo::rerun-if-changed=proto");
+    println!("cargo::rerun-if-changed=tests/proto");
+    if let Err(error) = run() {
+        println!("cargo::error={}", error.to_string().replace('\n', " "));
+    }
+}
+
+fn run() -> Result<(), Box<dyn Error>> {
+    let out = PathBuf::from(env::var("OUT_DIR")?);
+    let proto = Path::new("proto");
+    // What goes with every service: the details of errors, and bodies that are not JSON.
+    generate(&Recipe {
+        root: proto,
+        include: &[],
+        files: &[
+            "google/api/httpbody.proto",
+            "google/rpc/code.proto",
+            "google/rpc/error_details.proto",
+            "google/rpc/status.proto",
+        ],
+        packages: &["google.api", "google.rpc"],
+        external: &[],
+        emit_defaults: false,
+        default_stubs: false,
+        openapi: None,
+        crate_root: "crate",
+        out: &out.join("google"),
+    })?;
+    generate(&Recipe {
+        root: proto,
+        include: &[],
+        files: &[
+            "jumpstarter/client/v1/client.proto",
+            "jumpstarter/v1/jumpstarter.proto",
+            "jumpstarter/v1/router.proto",
+            "jumpstarter/v1/telemetry.proto",
+        ],
+        packages: &["jumpstarter.client.v1", "jumpstarter.v1"],
+        external: &[("google.api", "crate::proto::google::api")],
+        emit_defaults: true,
+        default_stubs: false,
+        openapi: Some(Path::new("openapi/supplement.json")),
+        crate_root: "crate",
+        out: &out.join("jumpstarter"),
+    })?;
+    // The invented services that prove the transcoder generic, for the tests alone.
+    let invented = Path::new("tests/proto");
+    if invented.exists() {
+        generate(&Recipe {
+            root: invented,
+            include: &[proto],
+            files: &["library/v1/library.proto", "vectors.proto"],
+            packages: &["library.v1", "gateway.vectors.v1"],
+            external: &[("google.api", "::jumpstarter_gateway::proto::google::api")],
+            emit_defaults: false,
+            default_stubs: true,
+            openapi: None,
+            crate_root: "::jumpstarter_gateway",
+            out: &out.join("tests"),
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,55 @@
+//! Who is calling: bearer tokens, and the layer that no API route is without.
+
+mod layer;
+mod tokens;
+
+use std::sync::Arc;
+
+use tonic::Code;
+
+pub use layer::{AuthLayer, is_grpc};
+pub use tokens::{TokenId, Tokens, TokensError};
+
+use crate::fault::Fault;
+
+/// The client on whose behalf a call is made. The layer puts it into the request's extensions.
+#[derive(Clone, Debug)]
+pub struct Caller {
+    /// Its short name.
+    pub client: Arc<str>,
+    /// Its namespace; none where nobody is authenticated, and every namespace is open.
+    pub namespace: Option<Arc<str>>,
+    /// The token it showed.
+    pub token: Option<TokenId>,
+}
+
+impl Caller {
+    /// The caller of a request.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED where the layer did not see the request; that is a mistake of the server.
+    pub fn of<M>(request: &tonic::Request<M>) -> Result<&Self, Fault> {
+        let caller = request.extensions().get();
+        caller.ok_or_else(|| {
+            Fault::unauthenticated("UNAUTHENTICATED", "missing authorization header")
+        })
+    }
+
+    /// Makes sure that the caller may act in a namespace.
+    ///
+    /// # Errors
+    /// PERMISSION_DENIED (rule B14).
+    pub fn authorize(&self, namespace: &str) -> Result<(), Fault> {
+        match &self.namespace {
+            Some(own) if **own != *namespace => {
+                let fault = Fault::new(
+                    Code::PermissionDenied,
+                    "NAMESPACE_MISMATCH",
+                    "namespace mismatch",
+                );
+                Err(fault.with_metadata("namespace", namespace))
+            }
+            _ => Ok(()),
+        }
+    }
+}

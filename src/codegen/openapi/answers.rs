@@ -1,0 +1,94 @@
+//! The answer to a request that succeeds.
+
+use prost_reflect::{FieldDescriptor, MessageDescriptor};
+use serde_json::Value;
+use utoipa::openapi::header::HeaderBuilder;
+use utoipa::openapi::schema::{ArrayBuilder, OneOfBuilder, SchemaFormat};
+use utoipa::openapi::{ContentBuilder, KnownFormat, RefOr, ResponseBuilder, Schema, Type};
+
+use super::annotations::resource_of;
+use super::parameters::unannotated;
+use super::prose::Prose;
+use super::schemas::{Purpose, Schemas};
+use super::types::plain;
+use crate::codegen::rules::Binding;
+
+pub const JSON: &str = "application/json";
+/// What `google.api.HttpBody` carries.
+pub const ANYTHING: &str = "*/*";
+const NDJSON: &str = "application/x-ndjson";
+const SSE: &str = "text/event-stream";
+
+const STREAM: &str = "It is a stream of messages, in the form that the `Accept` header asks for: one JSON \
+value on each line (the default), Server-Sent Events with one in each `data`, or one JSON array. A stream \
+that fails after its first message ends with `{\"error\": …}`, which holds a `google.rpc.Status`; as an \
+event it is called `error`.";
+
+/// The answer of a binding, with the example and the headers of its operation in the supplement.
+pub fn answer(binding: &Binding, prose: &Prose, schemas: &mut Schemas, own: &Value) -> ResponseBuilder {
+    let output = binding.rpc.output();
+    let (schema, text) = match &binding.response_body {
+        Some(field) => (field_alone(field, schemas), prose.of(field)),
+        None if is_http_body(&output) => (binary(), "The content.".to_owned()),
+        None => (schemas.message(&output, Purpose::Whole), description(&output, prose)),
+    };
+    let response = match (is_http_body(&output), binding.rpc.is_server_streaming()) {
+        (true, _) => {
+            let content = ContentBuilder::new().schema(Some(schema));
+            ResponseBuilder::new().description(text).content(ANYTHING, content.build())
+        }
+        (false, false) => {
+            let content = ContentBuilder::new().schema(Some(schema)).example(own.get("response").cloned());
+            ResponseBuilder::new().description(text).content(JSON, content.build())
+        }
+        (false, true) => streamed(&text, schema),
+    };
+    let headers = own["responseHeaders"].as_object().into_iter().flatten();
+    headers.fold(response, |response, (name, description)| {
+        let header = HeaderBuilder::new().description(description.as_str());
+        response.header(name, header.schema(Some(plain(Type::String, None))).build())
+    })
+}
+
+/// What a message is as an answer.
+fn description(message: &MessageDescriptor, prose: &Prose) -> String {
+    if message.full_name() == "google.protobuf.Empty" {
+        return "Done.".to_owned();
+    }
+    match resource_of(message).filter(|resource| !resource.singular.is_empty()) {
+        Some(resource) => format!("The {}.", resource.singular),
+        None => format!("{}.", prose.summary_and_rest(message).0),
+    }
+}
+
+/// A stream in each form that it can have.
+fn streamed(text: &str, schema: RefOr<Schema>) -> ResponseBuilder {
+    let line = ContentBuilder::new().schema(Some(schema.clone()));
+    let event = ContentBuilder::new().schema(Some(plain(Type::String, None)));
+    let array = ContentBuilder::new().schema(Some(ArrayBuilder::new().items(schema)));
+    ResponseBuilder::new()
+        .description(format!("{text}\n\n{STREAM}"))
+        .content(NDJSON, line.build())
+        .content(SSE, event.build())
+        .content(JSON, array.build())
+}
+
+/// One field as the whole answer: null where it is not set and has no default.
+fn field_alone(field: &FieldDescriptor, schemas: &mut Schemas) -> RefOr<Schema> {
+    let schema = unannotated(schemas.field(field, Purpose::Whole));
+    if field.supports_presence() {
+        OneOfBuilder::new().item(schema).item(plain(Type::Null, None)).into()
+    } else {
+        schema
+    }
+}
+
+/// Whether a message is bytes with a content type of their own instead of JSON.
+pub fn is_http_body(message: &MessageDescriptor) -> bool {
+    message.full_name() == "google.api.HttpBody"
+}
+
+/// Bytes of whatever type the content says.
+pub fn binary() -> RefOr<Schema> {
+    plain(Type::String, Some(SchemaFormat::KnownFormat(KnownFormat::Binary))).into()
+}

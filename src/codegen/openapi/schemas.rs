@@ -1,0 +1,298 @@
+//! From messages and enums to schemas, in the shape that ProtoJSON gives them on the wire.
+//!
+//! A schema states only what the gateway keeps: what it demands of a request is refused otherwise,
+//! and what it says of an answer is always so.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
+use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, Object, ObjectBuilder};
+use utoipa::openapi::{Ref, RefOr, Schema, Type};
+
+use super::annotations::behavior;
+use super::prose::Prose;
+use super::types::{annotated, plain, scalar, some, well_known};
+
+/// The full name behind the component that `errors` adds.
+pub const STATUS: &str = "google.rpc.Status";
+
+/// What the schema of a message is for.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    /// The message as it is.
+    Whole,
+    /// The body of a PATCH: nothing is required of it (AIP-203).
+    Patch,
+}
+
+/// The schemas of a document.
+pub struct Schemas<'a> {
+    prose: &'a Prose,
+    /// From full names to names of components.
+    names: BTreeMap<String, String>,
+    /// The messages that a request body can hold.
+    sent: BTreeMap<String, MessageDescriptor>,
+    /// The messages that an answer can hold.
+    received: BTreeMap<String, MessageDescriptor>,
+    components: BTreeMap<String, RefOr<Schema>>,
+}
+
+impl<'a> Schemas<'a> {
+    /// For a document whose bodies begin with the messages in `sent`, and its answers with those in
+    /// `received`.
+    pub fn new(
+        prose: &'a Prose,
+        sent: Vec<MessageDescriptor>,
+        received: Vec<MessageDescriptor>,
+    ) -> Self {
+        let (sent, received) = (closure(sent), closure(received));
+        let names = names(sent.values().chain(received.values()));
+        Self {
+            prose,
+            names,
+            sent,
+            received,
+            components: BTreeMap::new(),
+        }
+    }
+
+    /// Every component that was asked for.
+    pub fn into_components(self) -> BTreeMap<String, RefOr<Schema>> {
+        self.components
+    }
+
+    /// Adds the component of a type and refers to it.
+    pub fn add(&mut self, full_name: &str, schema: impl Into<RefOr<Schema>>) -> Ref {
+        let name = self.name(full_name);
+        self.components.insert(name.clone(), schema.into());
+        Ref::from_schema_name(name)
+    }
+
+    /// The schema of a field: its type, and what is said of it.
+    pub fn field(&mut self, field: &FieldDescriptor, purpose: Purpose) -> RefOr<Schema> {
+        let schema = if field.is_map() {
+            let values = AdditionalProperties::RefOr(self.value(&content(field), Purpose::Whole));
+            ObjectBuilder::new()
+                .additional_properties(Some(values))
+                .into()
+        } else if field.is_list() {
+            ArrayBuilder::new()
+                .items(self.value(&field.kind(), Purpose::Whole))
+                .into()
+        } else {
+            self.value(&field.kind(), purpose)
+        };
+        annotated(schema, field, &self.description(field))
+    }
+
+    /// The field's comment, and what its place in a `oneof` and its annotations mean.
+    pub fn description(&self, field: &FieldDescriptor) -> String {
+        let mut paragraphs = vec![self.prose.of(field)];
+        if behavior(field).immutable {
+            paragraphs.push("It cannot be changed later.".to_owned());
+        }
+        if let Some(choice) = field
+            .containing_oneof()
+            .filter(|choice| !choice.is_synthetic())
+        {
+            let others = choice.fields().filter(|other| other != field);
+            let others: Vec<_> = others
+                .map(|other| format!("`{}`", other.json_name()))
+                .collect();
+            if !others.is_empty() {
+                paragraphs.push(format!("Not together with {}.", others.join(" or ")));
+            }
+        }
+        paragraphs.retain(|paragraph| !paragraph.is_empty());
+        paragraphs.join("\n\n")
+    }
+
+    /// The schema of a message: a reference to its component, or in place for what ProtoJSON
+    /// writes in a form of its own.
+    pub fn message(&mut self, message: &MessageDescriptor, purpose: Purpose) -> RefOr<Schema> {
+        match message.full_name().strip_prefix("google.protobuf.") {
+            Some(name) => well_known(name),
+            None => self.component(message, purpose).into(),
+        }
+    }
+
+    /// A request body that is a message without some of its fields.
+    pub fn without(&mut self, message: &MessageDescriptor, left_out: &[FieldDescriptor]) -> Schema {
+        let fields = message.fields().filter(|field| !left_out.contains(field));
+        self.object(fields, Purpose::Whole, false)
+            .additional_properties(closed())
+            .build()
+            .into()
+    }
+
+    /// Whether the message, or one inside it, requires anything.
+    pub fn demands(message: &MessageDescriptor) -> bool {
+        let messages = closure(vec![message.clone()]);
+        messages
+            .values()
+            .flat_map(MessageDescriptor::fields)
+            .any(|field| behavior(&field).required)
+    }
+
+    fn component(&mut self, message: &MessageDescriptor, purpose: Purpose) -> Ref {
+        let full_name = message.full_name();
+        let name = match purpose {
+            Purpose::Whole => self.name(full_name),
+            Purpose::Patch => self.patch_name(full_name),
+        };
+        if !self.components.contains_key(&name) {
+            // Stands in while the fields are looked at: a message can contain itself.
+            self.components.insert(name.clone(), Object::new().into());
+            let sent = self.sent.contains_key(full_name);
+            let received = self.received.contains_key(full_name);
+            let fields = message.fields();
+            let object = match purpose {
+                Purpose::Patch => self
+                    .object(fields, purpose, false)
+                    .additional_properties(closed()),
+                Purpose::Whole if sent && received => self.object(fields, purpose, false),
+                Purpose::Whole if sent => self
+                    .object(fields, purpose, false)
+                    .additional_properties(closed()),
+                Purpose::Whole => self.object(fields, purpose, true),
+            };
+            let object = object.description(some(&self.prose.of(message)));
+            self.components.insert(name.clone(), object.into());
+        }
+        Ref::from_schema_name(name)
+    }
+
+    /// `always`: whatever has no presence of its own is there, because answers spell defaults out.
+    fn object(
+        &mut self,
+        fields: impl Iterator<Item = FieldDescriptor>,
+        purpose: Purpose,
+        always: bool,
+    ) -> ObjectBuilder {
+        let mut object = ObjectBuilder::new();
+        for field in fields {
+            let required = behavior(&field).required || (always && !field.supports_presence());
+            if required && purpose == Purpose::Whole {
+                object = object.required(field.json_name());
+            }
+            object = object.property(field.json_name(), self.field(&field, purpose));
+        }
+        object
+    }
+
+    /// The schema of one value.
+    fn value(&mut self, kind: &Kind, purpose: Purpose) -> RefOr<Schema> {
+        match kind {
+            Kind::Message(message) => {
+                let partial = purpose == Purpose::Patch && Self::demands(message);
+                self.message(
+                    message,
+                    if partial {
+                        Purpose::Patch
+                    } else {
+                        Purpose::Whole
+                    },
+                )
+            }
+            Kind::Enum(kind) if kind.full_name() == "google.protobuf.NullValue" => {
+                plain(Type::Null, None).into()
+            }
+            Kind::Enum(kind) => self.enumeration(kind).into(),
+            kind => scalar(kind).into(),
+        }
+    }
+
+    fn enumeration(&mut self, kind: &EnumDescriptor) -> Ref {
+        let values = kind.values().map(|value| {
+            let meaning = self.prose.of(&value).replace('\n', " ");
+            let colon = if meaning.is_empty() { "" } else { ": " };
+            format!("- `{}`{colon}{meaning}", value.name())
+        });
+        let values = values.collect::<Vec<_>>().join("\n");
+        let description = format!("{}\n\n{values}", self.prose.of(kind));
+        let names = kind.values().map(|value| value.name().to_owned());
+        let schema = ObjectBuilder::from(plain(Type::String, None))
+            .description(some(description.trim()))
+            .enum_values(Some(names));
+        self.add(kind.full_name(), schema)
+    }
+
+    fn name(&self, full_name: &str) -> String {
+        self.names
+            .get(full_name)
+            .map_or(full_name, String::as_str)
+            .to_owned()
+    }
+
+    fn patch_name(&self, full_name: &str) -> String {
+        let name = format!("{}Patch", self.name(full_name));
+        let taken = self.names.values().any(|other| *other == name);
+        if taken {
+            format!("{full_name}.Patch")
+        } else {
+            name
+        }
+    }
+}
+
+/// Any other property is refused.
+fn closed() -> Option<AdditionalProperties<Schema>> {
+    Some(AdditionalProperties::FreeForm(false))
+}
+
+/// The type of a field's value; of a map's values.
+fn content(field: &FieldDescriptor) -> Kind {
+    match field.kind() {
+        Kind::Message(entry) if field.is_map() => entry.map_entry_value_field().kind(),
+        kind => kind,
+    }
+}
+
+/// The messages and all that they lead to, by full name.
+pub fn closure(mut open: Vec<MessageDescriptor>) -> BTreeMap<String, MessageDescriptor> {
+    let mut found = BTreeMap::new();
+    while let Some(message) = open.pop() {
+        let inner = message.fields().filter_map(|field| match content(&field) {
+            Kind::Message(inner) => Some(inner),
+            _ => None,
+        });
+        let inner: Vec<_> = inner.collect();
+        if found
+            .insert(message.full_name().to_owned(), message)
+            .is_none()
+        {
+            open.extend(inner);
+        }
+    }
+    found
+}
+
+/// Components are called by the short names of their types (`Book.Binding` is `BookBinding`), and
+/// by the full ones where short ones are the same.
+fn names<'a>(messages: impl Iterator<Item = &'a MessageDescriptor>) -> BTreeMap<String, String> {
+    let mut by_short: BTreeMap<String, BTreeSet<String>> = BTreeMap::new();
+    let mut enter = |full: &str, package: &str| {
+        let local = full.strip_prefix(package).unwrap_or(full);
+        by_short
+            .entry(local.replace('.', ""))
+            .or_default()
+            .insert(full.to_owned());
+    };
+    enter(STATUS, "google.rpc");
+    for message in messages {
+        enter(message.full_name(), message.package_name());
+        for field in message.fields() {
+            if let Kind::Enum(kind) = content(&field) {
+                enter(kind.full_name(), kind.package_name());
+            }
+        }
+    }
+    let mut names = BTreeMap::new();
+    for (short, types) in by_short {
+        let alone = types.len() == 1;
+        for full in types {
+            names.insert(full.clone(), if alone { short.clone() } else { full });
+        }
+    }
+    names
+}

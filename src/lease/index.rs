@@ -1,0 +1,95 @@
+//! Sets of things that share a key and value. Knows nothing of what the things are.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::labels::Labels;
+use super::selector::Selector;
+
+/// For every key and value, the things that have it, in order.
+#[derive(Clone, Debug)]
+pub(super) struct PairIndex<T> {
+    keys: HashMap<Box<str>, HashMap<Box<str>, BTreeSet<T>>>,
+}
+
+impl<T> Default for PairIndex<T> {
+    fn default() -> Self {
+        Self {
+            keys: HashMap::new(),
+        }
+    }
+}
+
+impl<T: Ord> PairIndex<T> {
+    pub(super) fn insert(&mut self, key: &str, value: &str, item: T) {
+        // Looked up before it is made: the pair is nearly always there already.
+        if let Some(set) = self
+            .keys
+            .get_mut(key)
+            .and_then(|values| values.get_mut(value))
+        {
+            set.insert(item);
+            return;
+        }
+        let values = self.keys.entry(key.into()).or_default();
+        values.entry(value.into()).or_default().insert(item);
+    }
+
+    pub(super) fn remove(&mut self, key: &str, value: &str, item: &T) {
+        let Some(values) = self.keys.get_mut(key) else {
+            return;
+        };
+        let Some(set) = values.get_mut(value) else {
+            return;
+        };
+        set.remove(item);
+        if set.is_empty() {
+            values.remove(value);
+            if values.is_empty() {
+                self.keys.remove(key);
+            }
+        }
+    }
+
+    /// The things that have this value for this key; `None` if there are none.
+    pub(super) fn get(&self, key: &str, value: &str) -> Option<&BTreeSet<T>> {
+        self.keys.get(key)?.get(value)
+    }
+
+    /// The sets that an object with these labels belongs to.
+    pub(super) fn sets_of<'a>(
+        &'a self,
+        labels: &'a Labels,
+    ) -> impl Iterator<Item = &'a BTreeSet<T>> {
+        // From whichever side has less to walk.
+        let few_labels = labels.len() < self.keys.len();
+        let by_label = few_labels.then(|| labels.iter()).into_iter().flatten();
+        let by_key = (!few_labels)
+            .then(|| self.keys.iter())
+            .into_iter()
+            .flatten();
+        by_label
+            .filter_map(|(key, value)| self.get(key, value))
+            .chain(by_key.filter_map(|(key, values)| values.get(labels.get(key)?)))
+    }
+
+    /// The smallest set that everything a selector can match belongs to; `None` if the selector
+    /// asks for no certain value.
+    pub(super) fn narrowest<'s>(&self, selector: &'s Selector) -> Option<Narrowest<'_, 's, T>> {
+        selector
+            .equalities()
+            .map(|(key, value)| Narrowest {
+                key,
+                value,
+                items: self.get(key, value),
+            })
+            .min_by_key(|narrowest| narrowest.items.map_or(0, BTreeSet::len))
+    }
+}
+
+/// The pair of a selector that fewest things have, and those things.
+pub(super) struct Narrowest<'i, 's, T> {
+    pub(super) key: &'s str,
+    pub(super) value: &'s str,
+    /// `None`: nothing has it.
+    pub(super) items: Option<&'i BTreeSet<T>>,
+}

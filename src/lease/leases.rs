@@ -1,0 +1,257 @@
+//! The leases of one namespace: found by name, listed by what a filter asks for, and by when
+//! something happens to them. Knows nothing of exporters and of who may have what.
+
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::ops::Bound;
+use std::sync::Arc;
+
+use super::index::PairIndex;
+use super::life::LeaseState;
+use super::query::{
+    CLIENT_KEY, ENDED_KEY, EXPORTER_KEY, LeaseQuery, STATE_KEY, TAG_PREFIX, own_labels,
+};
+use super::record::Lease;
+use super::selector::Selector;
+use super::time::{Duration, Timestamp};
+
+#[derive(Clone, Default)]
+pub(super) struct Leases {
+    records: BTreeMap<Arc<str>, Arc<Lease>>,
+    /// The names of those that have not ended.
+    active: BTreeSet<Arc<str>>,
+    /// Of those that have not ended, by client.
+    active_by_client: PairIndex<Arc<str>>,
+    /// By the labels a filter sees, client and exporter among them.
+    by_label: PairIndex<Arc<str>>,
+    by_tag: PairIndex<Arc<str>>,
+    /// The begins that waiting leases still wait for.
+    begins: BTreeSet<Moment>,
+    /// The planned ends of leases that have one and have not ended.
+    ends: BTreeSet<Moment>,
+    /// The ends of ended leases, earliest first.
+    ended: BinaryHeap<Reverse<Moment>>,
+}
+
+/// When, and which lease.
+type Moment = (Timestamp, Arc<str>);
+
+impl Leases {
+    pub(super) fn get(&self, id: &str) -> Option<&Arc<Lease>> {
+        self.records.get(id)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Lease>> {
+        self.records.values()
+    }
+
+    /// Those that have neither an exporter nor an end, by name.
+    pub(super) fn waiting(&self) -> impl Iterator<Item = &Arc<Lease>> {
+        let active = self.active.iter().filter_map(|id| self.records.get(id));
+        active.filter(|lease| lease.is_waiting())
+    }
+
+    /// A selector equal to this one that some lease has, if one is easily found: equal selectors
+    /// are best kept once.
+    pub(super) fn same_selector(&self, selector: &Selector) -> Option<Arc<Selector>> {
+        let (key, value) = selector.equalities().next()?;
+        let latest = self.records.get(self.by_label.get(key, value)?.last()?)?;
+        (*latest.selector == *selector).then(|| latest.selector.clone())
+    }
+
+    /// Puts a lease in the place of the one of the same name, which is returned.
+    pub(super) fn put(&mut self, lease: &Arc<Lease>) -> Option<Arc<Lease>> {
+        let id = &lease.name.id;
+        let old = self.records.insert(id.clone(), lease.clone());
+        self.index(old.as_deref(), lease);
+        self.plan(old.as_deref(), lease);
+        old
+    }
+
+    /// Takes a lease away.
+    pub(super) fn remove(&mut self, id: &str) -> Option<Arc<Lease>> {
+        let lease = self.records.remove(id)?;
+        let id = &lease.name.id;
+        self.active.remove(id);
+        self.active_by_client.remove(CLIENT_KEY, &lease.client, id);
+        self.by_label.remove(CLIENT_KEY, &lease.client, id);
+        if let Some(exporter) = &lease.exporter {
+            self.by_label.remove(EXPORTER_KEY, exporter, id);
+        }
+        for (key, value) in own_labels(&lease) {
+            self.by_label.remove(key, value, id);
+        }
+        for (key, value) in &lease.tags {
+            self.by_tag.remove(key, value, id);
+        }
+        self.unplan(&lease);
+        while self
+            .ended
+            .peek()
+            .is_some_and(|Reverse((_, id))| !self.records.contains_key(id))
+        {
+            self.ended.pop();
+        }
+        Some(lease)
+    }
+
+    /// Leases that match, by name, from the first one after `after`.
+    pub(super) fn list(
+        &self,
+        now: Timestamp,
+        query: &LeaseQuery,
+        after: Option<&str>,
+        limit: usize,
+    ) -> Vec<&Arc<Lease>> {
+        let range = (
+            after.map_or(Bound::Unbounded, Bound::Excluded),
+            Bound::Unbounded,
+        );
+        let wanted = |lease: &&Arc<Lease>| query.accepts(now, lease);
+        match self.narrowest(query) {
+            Some(names) => {
+                let leases = names
+                    .range::<str, _>(range)
+                    .filter_map(|name| self.records.get(name));
+                leases.filter(wanted).take(limit).collect()
+            }
+            None => {
+                let leases = self.records.range::<str, _>(range).map(|(_, lease)| lease);
+                leases.filter(wanted).take(limit).collect()
+            }
+        }
+    }
+
+    /// When something next happens to a lease of itself: it is due, it ends, or it is forgotten.
+    pub(super) fn next_moment(&self, retention: Duration) -> Option<Timestamp> {
+        let begin = self.begins.first().map(|(at, _)| *at);
+        let end = self.ends.first().map(|(at, _)| *at);
+        let forgotten = self.ended.peek().map(|Reverse((at, _))| *at + retention);
+        [begin, end, forgotten].into_iter().flatten().min()
+    }
+
+    /// A lease whose begin has come at `now`, once.
+    pub(super) fn take_begun(&mut self, now: Timestamp) -> Option<Arc<str>> {
+        if self.begins.first()?.0 > now {
+            return None;
+        }
+        self.begins.pop_first().map(|(_, id)| id)
+    }
+
+    /// Makes sure that a waiting lease that is not due yet is heard of when it is: even one that is
+    /// due at its creation, where the clock was set back since.
+    pub(super) fn await_due(&mut self, turn: Option<&Moment>, now: Timestamp) {
+        if let Some(turn) = turn.filter(|(due, _)| *due > now) {
+            self.begins.insert(turn.clone());
+        }
+    }
+
+    /// A lease that was planned to end by `now` and has not, with its planned end. The earliest
+    /// first.
+    pub(super) fn overdue(&self, now: Timestamp) -> Option<(Timestamp, &Arc<Lease>)> {
+        let (end, id) = self.ends.first()?;
+        Some((*end, self.records.get(id)?)).filter(|(end, _)| *end <= now)
+    }
+
+    /// The lease that ended first, if it did so at `then` or before.
+    pub(super) fn ended_by(&self, then: Timestamp) -> Option<&Arc<Lease>> {
+        let Reverse((ended, id)) = self.ended.peek()?;
+        self.records.get(id).filter(|_| *ended <= then)
+    }
+
+    /// The smallest set of names that all leases that match are in; `None`: all names.
+    fn narrowest(&self, query: &LeaseQuery) -> Option<&BTreeSet<Arc<str>>> {
+        const NOTHING: &BTreeSet<Arc<str>> = &BTreeSet::new();
+        let mut sets: Vec<&BTreeSet<Arc<str>>> = Vec::new();
+        for (key, value) in query.filter.equalities() {
+            let set = match (key, key.strip_prefix(TAG_PREFIX)) {
+                (_, Some(tag)) => self.by_tag.get(tag, value),
+                (CLIENT_KEY, _) if query.only_active => self.active_by_client.get(key, value),
+                (STATE_KEY | ENDED_KEY, _) => continue,
+                _ => self.by_label.get(key, value),
+            };
+            sets.push(set.unwrap_or(NOTHING));
+        }
+        for (key, value) in query.tag_filter.equalities() {
+            sets.push(self.by_tag.get(key, value).unwrap_or(NOTHING));
+        }
+        let of_active = |(key, value)| key == STATE_KEY && value != LeaseState::Ended.name();
+        if query.only_active || query.filter.equalities().any(of_active) {
+            sets.push(&self.active);
+        }
+        sets.into_iter().min_by_key(|set| set.len())
+    }
+
+    fn index(&mut self, old: Option<&Lease>, lease: &Lease) {
+        let id = &lease.name.id;
+        if old.is_none() {
+            for (key, value) in own_labels(lease) {
+                self.by_label.insert(key, value, id.clone());
+            }
+            for (key, value) in &lease.tags {
+                self.by_tag.insert(key, value, id.clone());
+            }
+        }
+        let exporter = lease.exporter.as_ref();
+        if let Some(exporter) = exporter.filter(|_| old.is_none_or(|old| old.exporter.is_none())) {
+            self.by_label.insert(EXPORTER_KEY, exporter, id.clone());
+        }
+        let former = old
+            .map(|old| &old.client)
+            .filter(|former| **former != lease.client);
+        if let Some(former) = former {
+            self.by_label.remove(CLIENT_KEY, former, id);
+            self.active_by_client.remove(CLIENT_KEY, former, id);
+        }
+        if old.is_none() || former.is_some() {
+            self.by_label.insert(CLIENT_KEY, &lease.client, id.clone());
+        }
+        let was_active = old.is_some_and(|old| old.ended.is_none());
+        match (was_active && former.is_none(), lease.ended.is_none()) {
+            (false, true) => {
+                self.active.insert(id.clone());
+                self.active_by_client
+                    .insert(CLIENT_KEY, &lease.client, id.clone());
+            }
+            (true, false) => {
+                self.active.remove(id);
+                self.active_by_client.remove(CLIENT_KEY, &lease.client, id);
+            }
+            _ => {}
+        }
+    }
+
+    fn plan(&mut self, old: Option<&Lease>, lease: &Lease) {
+        let id = &lease.name.id;
+        if let Some(old) = old {
+            self.unplan(old);
+        }
+        match lease.ended {
+            Some(ended) => {
+                if old.is_none_or(|old| old.ended.is_none()) {
+                    self.ended.push(Reverse((ended, id.clone())));
+                }
+            }
+            None => {
+                if let Some(end) = lease.planned_end() {
+                    self.ends.insert((end, id.clone()));
+                }
+                if lease.exporter.is_none() && lease.due() > lease.created {
+                    self.begins.insert((lease.due(), id.clone()));
+                }
+            }
+        }
+    }
+
+    fn unplan(&mut self, old: &Lease) {
+        if old.ended.is_some() {
+            return;
+        }
+        if let Some(end) = old.planned_end() {
+            self.ends.remove(&(end, old.name.id.clone()));
+        }
+        if old.exporter.is_none() && old.due() > old.created {
+            self.begins.remove(&(old.due(), old.name.id.clone()));
+        }
+    }
+}

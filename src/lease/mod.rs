@@ -1,0 +1,51 @@
+//! The domain: who holds which exporter, until when, and who is next.
+//!
+//! [`Book`] is a plain value. It is told the time, it is told what is asked for, and it answers
+//! with what changes; it reads no clock, does no I/O, and knows nothing of HTTP, protobuf or JSON.
+//! This room uses the standard library alone.
+//!
+//! In the order in which a command walks through it:
+//!
+//! - `command`: what can be asked, and how the book says no
+//! - `book`: the way in; every change is decided or settled, then applied
+//! - `decide`: from a command to the changes it makes
+//! - `namespace`: one namespace's records and what has to be looked at; of
+//!   `exporters`, `leases` (the indexes over them), `access` (policies) and `queue` (who
+//!   waits)
+//! - `settle`: what follows from state and time; `verdict` says who can never be served
+//! - `query`: what lists are filtered by
+//! - `view`: records as they are shown at a moment; `outlook` is what a waiting lease can expect
+//! - `record`, `life`: what is kept, and the steps of a lease's life
+//! - `selector`, `grammar`, `labels`, `time`, `index`, `ranked`: what the rest is made of
+
+mod access;
+mod book;
+mod command;
+mod decide;
+mod exporters;
+pub mod grammar;
+mod index;
+mod labels;
+mod leases;
+mod life;
+mod namespace;
+mod outlook;
+mod query;
+mod queue;
+mod ranked;
+mod record;
+mod selector;
+mod settle;
+mod time;
+mod verdict;
+mod view;
+
+pub use book::{Book, Settings};
+pub use command::*;
+pub use labels::Labels;
+pub use life::{LeaseState, REASONS, known_message, known_reason};
+pub use query::{CLIENT_KEY, EXPORTER_KEY, LeaseQuery, STATE_KEY};
+pub use record::*;
+pub use selector::{Operator, Requirement, Selector, SelectorError};
+pub use time::{Duration, Timestamp};
+pub use view::{ExporterView, LeaseView};

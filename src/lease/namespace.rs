@@ -1,0 +1,199 @@
+//! One namespace: its records, who holds and who waits, and what has to be looked at. Namespaces
+//! know nothing of each other.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::access::Policies;
+use super::exporters::{Effect, Exporters};
+use super::leases::Leases;
+use super::queue::{LineId, Queue};
+use super::record::{Change, Client, Kind, Lease, Record};
+use super::time::{Duration, Timestamp};
+
+#[derive(Clone)]
+pub(super) struct Namespace {
+    pub(super) exporters: Exporters,
+    pub(super) clients: BTreeMap<Arc<str>, Arc<Client>>,
+    pub(super) policies: Policies,
+    pub(super) leases: Leases,
+    pub(super) queue: Queue,
+    pub(super) news: News,
+}
+
+/// What has happened since somebody last saw to it. None of it can outgrow the records it is
+/// about, so a book that is never settled may leave it lying.
+#[derive(Clone)]
+pub(super) struct News {
+    /// Everything that waits has to be looked at again.
+    pub(super) everything: bool,
+    /// Who may have what has changed: the lines are not what they should be.
+    pub(super) lines_outdated: bool,
+    /// Exporters that can be assigned and could not be before.
+    pub(super) exporters: BTreeSet<Arc<str>>,
+    /// Lines whose first has changed.
+    pub(super) lines: BTreeSet<LineId>,
+    /// Waiting leases that have not been told anything yet.
+    pub(super) unanswered: BTreeSet<Arc<str>>,
+}
+
+impl Namespace {
+    /// An empty one. Whatever it is loaded with has to be looked at.
+    pub(super) fn new() -> Self {
+        Self {
+            exporters: Exporters::default(),
+            clients: BTreeMap::new(),
+            policies: Policies::default(),
+            leases: Leases::default(),
+            queue: Queue::default(),
+            news: News {
+                everything: true,
+                lines_outdated: false,
+                exporters: BTreeSet::new(),
+                lines: BTreeSet::new(),
+                unanswered: BTreeSet::new(),
+            },
+        }
+    }
+
+    pub(super) fn apply(&mut self, change: &Change, offline_after: Duration) {
+        match change {
+            Change::Put(Record::Exporter(exporter)) => {
+                let effect = self.exporters.put(exporter.clone(), offline_after);
+                self.note(&exporter.name.id, effect);
+            }
+            Change::Put(Record::Client(client)) => {
+                let old = self.clients.insert(client.name.id.clone(), client.clone());
+                let is_news = old.is_none_or(|old| old.labels != client.labels);
+                if is_news && !self.policies.is_empty() {
+                    self.access_has_changed();
+                }
+            }
+            Change::Put(Record::Policy(policy)) => {
+                self.policies.put(policy.clone());
+                self.access_has_changed();
+            }
+            Change::Put(Record::Lease(lease)) => self.put_lease(lease),
+            Change::Remove(Kind::Exporter, name) => {
+                self.exporters.remove(&name.id);
+                self.news.exporters.remove(&name.id);
+                self.news.everything = true;
+            }
+            Change::Remove(Kind::Client, name) => {
+                if self.clients.remove(&name.id).is_some() && !self.policies.is_empty() {
+                    self.access_has_changed();
+                }
+            }
+            Change::Remove(Kind::Policy, name) => {
+                self.policies.remove(&name.id);
+                self.access_has_changed();
+            }
+            Change::Remove(Kind::Lease, name) => {
+                if let Some(lease) = self.leases.remove(&name.id) {
+                    self.step_back(&lease);
+                }
+            }
+        }
+    }
+
+    /// Puts everybody who waits into the line where they belong, if policies or clients have
+    /// changed.
+    pub(super) fn mend_lines(&mut self) {
+        if !std::mem::take(&mut self.news.lines_outdated) {
+            return;
+        }
+        self.queue = Queue::default();
+        self.news.lines.clear();
+        let waiting: Vec<Arc<Lease>> = self.leases.waiting().cloned().collect();
+        for lease in waiting {
+            self.stand_in_line(&lease);
+        }
+    }
+
+    /// True if there is something to see to at once.
+    pub(super) fn has_news(&self) -> bool {
+        let News {
+            everything,
+            lines_outdated,
+            exporters,
+            lines,
+            unanswered,
+        } = &self.news;
+        let nothing = exporters.is_empty() && lines.is_empty() && unanswered.is_empty();
+        *everything || *lines_outdated || !nothing
+    }
+
+    pub(super) fn next_moment(&self, retention: Duration) -> Option<Timestamp> {
+        self.leases.next_moment(retention)
+    }
+
+    fn put_lease(&mut self, lease: &Arc<Lease>) {
+        let old = self.leases.put(lease);
+        if let Some(old) = old {
+            if old.is_waiting() && lease.is_waiting() && old.stands_like(lease) {
+                if !lease.conditions.is_empty() {
+                    self.news.unanswered.remove(&lease.name.id);
+                }
+                return;
+            }
+            self.step_back(&old);
+        }
+        if lease.ended.is_some() {
+            return;
+        }
+        match &lease.exporter {
+            Some(exporter) => {
+                self.exporters.hold(exporter, &lease.name.id);
+                self.news.exporters.remove(exporter);
+            }
+            None => {
+                self.stand_in_line(lease);
+                if lease.conditions.is_empty() {
+                    self.news.unanswered.insert(lease.name.id.clone());
+                }
+            }
+        }
+    }
+
+    /// Undoes what [`Self::put_lease`] did for the record that `lease` was.
+    fn step_back(&mut self, lease: &Lease) {
+        if lease.ended.is_some() {
+            return;
+        }
+        let id = &lease.name.id;
+        match &lease.exporter {
+            Some(exporter) => {
+                if self.exporters.release(exporter, id) {
+                    self.news.exporters.insert(exporter.clone());
+                }
+            }
+            None => {
+                let closed = self.queue.leave(id);
+                if let Some(line) = closed {
+                    self.news.lines.remove(&line);
+                }
+                self.news.unanswered.remove(id);
+            }
+        }
+    }
+
+    fn stand_in_line(&mut self, lease: &Lease) {
+        let client = self.clients.get(&lease.client).map(|client| &**client);
+        let first_in = self
+            .queue
+            .enter(lease, &self.policies, client, &self.exporters);
+        self.news.lines.extend(first_in);
+    }
+
+    fn note(&mut self, exporter: &Arc<str>, effect: Effect) {
+        if effect.freed {
+            self.news.exporters.insert(exporter.clone());
+        }
+        self.news.everything |= effect.withdrawn;
+    }
+
+    fn access_has_changed(&mut self) {
+        self.news.everything = true;
+        self.news.lines_outdated = true;
+    }
+}

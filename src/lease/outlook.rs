@@ -1,0 +1,195 @@
+//! What somebody who waits can expect: why it waits, how many are served before it, and when its
+//! turn may come. Computed when somebody looks, and never written down.
+
+use super::namespace::Namespace;
+use super::queue::{Line, LineId, Turn};
+use super::record::Exporter;
+use super::selector::Selector;
+use super::time::{Duration, Timestamp};
+
+/// What everybody in one line can expect at one moment.
+pub(super) struct Outlook {
+    pub(super) reason: &'static str,
+    message: String,
+    /// False where it is not others in the queue that one waits for.
+    is_queued: bool,
+    /// The lines that compete with this one for some exporter.
+    rivals: Vec<(LineId, Precedence)>,
+    /// When the exporters that this line could get are planned to be free, sorted.
+    ends: Vec<Timestamp>,
+}
+
+/// What one lease can expect.
+pub(super) struct Prospect {
+    /// How many leases are served before it, as things are now.
+    pub(super) ahead: usize,
+    /// When an exporter is free for it if nobody releases early, nobody of higher priority comes
+    /// and those ahead take one exporter each. `None` where that cannot be told.
+    pub(super) estimated_start: Option<Timestamp>,
+    pub(super) message: String,
+}
+
+/// How a rival line stands to one's own, on the exporter where it stands best.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Precedence {
+    /// Whoever is due earlier goes first.
+    WhoIsDueFirst,
+    /// It goes first, whoever is due earlier.
+    Always,
+}
+
+/// How many exporters a message names.
+const NAMES: usize = 3;
+
+impl Namespace {
+    /// What a line can expect at `now`. `None` if there is no such line any more.
+    pub(super) fn outlook(
+        &self,
+        id: LineId,
+        now: Timestamp,
+        offline_after: Duration,
+    ) -> Option<Outlook> {
+        let line = self.queue.line(id)?;
+        let approved: Vec<(&Exporter, i64)> = self
+            .wanted(&line.wish)
+            .filter_map(|exporter| Some((exporter, line.priority(exporter)?)))
+            .collect();
+        let exporters = || approved.iter().map(|(exporter, _)| *exporter);
+        let online: Vec<&Exporter> = exporters()
+            .filter(|exporter| exporter.is_static || exporter.registered)
+            .filter(|exporter| exporter.is_online(now, offline_after))
+            .collect();
+        let holder = |exporter: &&Exporter| self.exporters.holder(&exporter.name.id);
+        let free = online.iter().filter(|exporter| holder(exporter).is_none());
+        let holding = online
+            .iter()
+            .filter_map(holder)
+            .filter_map(|lease| self.leases.get(lease));
+        let mut ends: Vec<Timestamp> = holding.filter_map(|lease| lease.planned_end()).collect();
+        ends.sort_unstable();
+        let is_ready = |exporter: &&&Exporter| exporter.is_ready(now, offline_after);
+        let (reason, is_queued, message) = match (online.len(), free.clone().count()) {
+            (0, _) => (
+                "Offline",
+                true,
+                format!(
+                    "While there are {} available exporters (i.e. {}), none of them are online",
+                    approved.len(),
+                    names(exporters())
+                ),
+            ),
+            (count, 0) => (
+                "NotAvailable",
+                true,
+                format!(
+                    "There are {count} approved exporters, (i.e. {}) but all of them are already \
+                     leased",
+                    names(online.iter().copied())
+                ),
+            ),
+            _ if free.clone().any(|exporter| is_ready(&exporter)) => (
+                "NotAvailable",
+                false,
+                "An exporter is about to be assigned".to_owned(),
+            ),
+            (_, count) => (
+                "NotReady",
+                false,
+                format!(
+                    "There are {count} online exporters, but none are ready (still cleaning up \
+                     previous lease)"
+                ),
+            ),
+        };
+        let rivals = self.rivals(id, line, &approved);
+        Some(Outlook { reason, message, is_queued, rivals, ends })
+    }
+
+    /// What the lease that stands at `turn` in line `id` can expect.
+    pub(super) fn prospect(
+        &self,
+        id: LineId,
+        turn: &Turn,
+        outlook: &Outlook,
+        now: Timestamp,
+    ) -> Prospect {
+        let own = self
+            .queue
+            .line(id)
+            .map_or(0, |line| line.count_before(turn));
+        let others = outlook.rivals.iter().filter_map(|(rival, precedence)| {
+            let rival = self.queue.line(*rival)?;
+            Some(match precedence {
+                Precedence::WhoIsDueFirst => rival.count_before(turn),
+                Precedence::Always => rival.count_due(now),
+            })
+        });
+        let ahead = own + others.sum::<usize>();
+        let estimated_start = outlook.ends.get(ahead).map(|end| (*end).max(now));
+        let mut message = outlook.message.clone();
+        if outlook.is_queued {
+            message.push_str(&format!(". Place {} in the queue", ahead + 1));
+            if let Some(start) = estimated_start {
+                message.push_str(&format!(", estimated to start by {start}"));
+            }
+        }
+        Prospect {
+            ahead,
+            estimated_start,
+            message,
+        }
+    }
+
+    fn rivals(
+        &self,
+        id: LineId,
+        line: &Line,
+        approved: &[(&Exporter, i64)],
+    ) -> Vec<(LineId, Precedence)> {
+        let others = self.queue.lines().filter(|(other, _)| *other != id);
+        let possible =
+            others.filter(|(_, other)| !exclude(&line.wish.selector, &other.wish.selector));
+        possible
+            .filter_map(|(id, other)| Some((id, precedence(other, approved)?)))
+            .collect()
+    }
+}
+
+/// How `rival` stands to a line with these exporters; `None` if it wants none of them.
+fn precedence(rival: &Line, approved: &[(&Exporter, i64)]) -> Option<Precedence> {
+    let contested = match &rival.wish.exporter_name {
+        Some(name) => {
+            let place = approved.partition_point(|(exporter, _)| exporter.name.id < *name);
+            approved.get(place..)?.get(..1).unwrap_or_default()
+        }
+        None => approved,
+    };
+    let mut strongest = None;
+    for (exporter, own) in contested {
+        let precedence = match rival.priority(exporter) {
+            Some(priority) if priority > *own => return Some(Precedence::Always),
+            Some(priority) if priority == *own => Some(Precedence::WhoIsDueFirst),
+            _ => None,
+        };
+        strongest = strongest.max(precedence);
+    }
+    strongest
+}
+
+/// True if no exporter can match both: they ask for different values of one label.
+fn exclude(one: &Selector, other: &Selector) -> bool {
+    one.equalities().any(|(key, value)| {
+        other
+            .equalities()
+            .any(|(same, different)| key == same && value != different)
+    })
+}
+
+fn names<'a>(exporters: impl Iterator<Item = &'a Exporter>) -> String {
+    let mut exporters = exporters.map(|exporter| &*exporter.name.id);
+    let first: Vec<&str> = exporters.by_ref().take(NAMES).collect();
+    match exporters.count() {
+        0 => first.join(", "),
+        more => format!("{} and {more} more", first.join(", ")),
+    }
+}

@@ -1,0 +1,232 @@
+//! Who waits: the leases without an exporter, standing in lines. Knows leases, exporters' labels
+//! and access; nothing of which exporters are free.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::sync::Arc;
+
+use super::access::{Access, Policies};
+use super::exporters::Exporters;
+use super::index::PairIndex;
+use super::ranked::Ranked;
+use super::record::{Client, Exporter, Lease};
+use super::selector::Selector;
+use super::time::{Duration, Timestamp};
+
+/// The leases of one namespace that wait, whether for an exporter or for their begin.
+#[derive(Clone, Default)]
+pub(super) struct Queue {
+    lines: BTreeMap<LineId, Line>,
+    by_wish: HashMap<Wish, LineId>,
+    /// In which line each waiting lease stands, and since when it is due.
+    places: HashMap<Arc<str>, (LineId, Timestamp)>,
+    /// The lines by the pair that an exporter must have to be wanted there.
+    by_pair: PairIndex<LineId>,
+    /// The lines that any exporter may be wanted in.
+    anywhere: BTreeSet<LineId>,
+    last_id: u64,
+}
+
+/// Names a line as long as anybody stands in it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub(super) struct LineId(u64);
+
+/// The waiting leases that no exporter can tell apart. They are served in the order in which they
+/// fall due, then by name (rule I14); so only the first of a line ever has to be looked at.
+#[derive(Clone)]
+pub(super) struct Line {
+    pub(super) wish: Wish,
+    pub(super) access: Access,
+    waiting: Ranked<Turn>,
+    /// Its place in [`Queue::by_pair`], if it has one.
+    pair: Option<(Box<str>, Box<str>)>,
+}
+
+/// Stands for the exporter's name among label keys, of which none is empty.
+const NAME_KEY: &str = "";
+
+/// When a lease is due, and its name: its place in its line.
+pub(super) type Turn = (Timestamp, Arc<str>);
+
+/// What a lease wants, as far as exporters and policies can tell.
+#[derive(Clone, PartialEq, Eq, Hash)]
+pub(super) struct Wish {
+    pub(super) selector: Arc<Selector>,
+    pub(super) exporter_name: Option<Arc<str>>,
+    pub(super) allow_disabled: bool,
+    /// Whose wish it is; nobody's in particular where there are no policies.
+    pub(super) client: Option<Arc<str>>,
+    /// See [`Policies::band`].
+    band: usize,
+}
+
+impl Wish {
+    pub(super) fn of(lease: &Lease, policies: &Policies) -> Self {
+        Self {
+            selector: lease.selector.clone(),
+            exporter_name: lease.exporter_name.clone(),
+            allow_disabled: lease.allow_disabled && lease.exporter_name.is_some(),
+            client: (!policies.is_empty()).then(|| lease.client.clone()),
+            band: policies.band(lease.length()),
+        }
+    }
+
+    /// True if nothing is asked for at all (rule H6).
+    pub(super) fn is_empty(&self) -> bool {
+        self.exporter_name.is_none() && self.selector.is_empty()
+    }
+
+    /// True if the exporter is what was asked for, enabled or not (rules H7, H8).
+    pub(super) fn matches(&self, exporter: &Exporter) -> bool {
+        let name = self.exporter_name.as_ref();
+        !self.is_empty()
+            && name.is_none_or(|name| *name == exporter.name.id)
+            && self.selector.matches(&exporter.labels)
+    }
+
+    /// True if the exporter may be used in the state it is in (rules H9-H11).
+    pub(super) fn tolerates(&self, exporter: &Exporter) -> bool {
+        exporter.enabled || self.allow_disabled
+    }
+}
+
+impl Line {
+    /// The priority with which `exporter` could be assigned to anybody in this line; `None` if it
+    /// cannot be.
+    pub(super) fn priority(&self, exporter: &Exporter) -> Option<i64> {
+        if !self.wish.tolerates(exporter) || !self.wish.matches(exporter) {
+            return None;
+        }
+        self.access.priority(exporter)
+    }
+
+    /// Who stands first, due or not.
+    pub(super) fn first(&self) -> Option<&Turn> {
+        self.waiting.first()
+    }
+
+    /// Whose turn it is at `now`; `None` if nobody is due yet.
+    pub(super) fn head(&self, now: Timestamp) -> Option<&Turn> {
+        self.first().filter(|(due, _)| *due <= now)
+    }
+
+    /// Everybody who is due at `now`, in order.
+    pub(super) fn due(&self, now: Timestamp) -> impl Iterator<Item = &Turn> {
+        self.waiting.iter().take_while(move |(due, _)| *due <= now)
+    }
+
+    /// How many are due at `now`.
+    pub(super) fn count_due(&self, now: Timestamp) -> usize {
+        self.waiting
+            .count_before(&(now + Duration::new(0, 1), Arc::from("")))
+    }
+
+    /// How many stand before this place in time.
+    pub(super) fn count_before(&self, turn: &Turn) -> usize {
+        self.waiting.count_before(turn)
+    }
+}
+
+impl Queue {
+    /// Puts a waiting lease into its line. Returns the line if the lease is the first in it now: what
+    /// holds for it was not known before.
+    pub(super) fn enter(
+        &mut self,
+        lease: &Lease,
+        policies: &Policies,
+        client: Option<&Client>,
+        exporters: &Exporters,
+    ) -> Option<LineId> {
+        let wish = Wish::of(lease, policies);
+        let id = match self.by_wish.get(&wish) {
+            Some(id) => *id,
+            None => self.open(wish, policies.access(client, lease.length()), exporters),
+        };
+        let line = self.lines.get_mut(&id)?;
+        let turn = (lease.due(), lease.name.id.clone());
+        self.places.insert(lease.name.id.clone(), (id, turn.0));
+        let is_first = line.waiting.first().is_none_or(|first| turn < *first);
+        line.waiting.insert(turn);
+        is_first.then_some(id)
+    }
+
+    /// Takes a lease out of its line, and the line away with the last of its leases. Returns the
+    /// line if it is gone.
+    pub(super) fn leave(&mut self, lease: &str) -> Option<LineId> {
+        let (name, (id, due)) = self.places.remove_entry(lease)?;
+        let line = self.lines.get_mut(&id)?;
+        line.waiting.remove(&(due, name));
+        if !line.waiting.is_empty() {
+            return None;
+        }
+        self.close(id);
+        Some(id)
+    }
+
+    pub(super) fn line(&self, id: LineId) -> Option<&Line> {
+        self.lines.get(&id)
+    }
+
+    /// The line in which a lease stands, and its place there.
+    pub(super) fn place(&self, lease: &str) -> Option<(LineId, Turn)> {
+        let (name, (id, due)) = self.places.get_key_value(lease)?;
+        Some((*id, (*due, name.clone())))
+    }
+
+    pub(super) fn lines(&self) -> impl Iterator<Item = (LineId, &Line)> {
+        self.lines.iter().map(|(id, line)| (*id, line))
+    }
+
+    /// The lines that may want an exporter, as far as its name and labels tell.
+    pub(super) fn lines_for<'a>(
+        &'a self,
+        exporter: &'a Exporter,
+    ) -> impl Iterator<Item = (LineId, &'a Line)> {
+        let named = self.by_pair.get(NAME_KEY, &exporter.name.id).into_iter();
+        let sets = named
+            .chain(self.by_pair.sets_of(&exporter.labels))
+            .chain([&self.anywhere]);
+        sets.flatten()
+            .filter_map(|id| Some((*id, self.lines.get(id)?)))
+    }
+
+    fn open(&mut self, wish: Wish, access: Access, exporters: &Exporters) -> LineId {
+        self.last_id += 1;
+        let id = LineId(self.last_id);
+        let pair = match &wish.exporter_name {
+            Some(name) => Some((NAME_KEY, &**name)),
+            None => exporters.narrowest_pair(&wish.selector),
+        };
+        let pair: Option<(Box<str>, Box<str>)> =
+            pair.map(|(key, value)| (key.into(), value.into()));
+        match &pair {
+            Some((key, value)) => self.by_pair.insert(key, value, id),
+            None => {
+                self.anywhere.insert(id);
+            }
+        }
+        self.by_wish.insert(wish.clone(), id);
+        self.lines.insert(
+            id,
+            Line {
+                wish,
+                access,
+                waiting: Ranked::default(),
+                pair,
+            },
+        );
+        id
+    }
+
+    fn close(&mut self, id: LineId) {
+        let Some(line) = self.lines.remove(&id) else {
+            return;
+        };
+        self.by_wish.remove(&line.wish);
+        match &line.pair {
+            Some((key, value)) => self.by_pair.remove(key, value, &id),
+            None => {
+                self.anywhere.remove(&id);
+            }
+        }
+    }
+}

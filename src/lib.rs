@@ -1,0 +1,33 @@
+//! jumpstarter-gateway: Jumpstarter's `ClientService` as REST/JSON and gRPC, over a lease engine of
+//! its own. This is the map of the house, in the order in which a request walks through it.
+//!
+//! - [`config`]: every setting, its default, its meaning.
+//! - [`server`]: listens; routes to the API, the documentation and the health checks; stops cleanly.
+//! - [`docs`]: the OpenAPI document and Swagger UI.
+//! - [`transcode`]: `google.api.http` at run time. Generic; knows no service by name.
+//! - [`auth`]: from a bearer token to a [`auth::Caller`].
+//! - [`service`]: `ClientService` against the store.
+//! - [`store`]: one writer, many readers, and the engines that keep records.
+//! - [`lease`]: the domain: who holds which exporter, and who is next. The standard library alone.
+//! - [`lab`]: the lab file, from YAML to records.
+//! - [`proto`]: generated code, well-known types, ProtoJSON.
+//! - [`fault`]: a failure on its way out.
+//!
+//! `codegen` works at build time: it writes what [`proto`] includes.
+
+#![forbid(unsafe_code)]
+
+pub mod auth;
+pub mod config;
+pub mod docs;
+pub mod fault;
+pub mod lab;
+pub mod lease;
+pub mod proto;
+pub mod server;
+pub mod service;
+pub mod store;
+pub mod transcode;
+
+#[cfg(test)]
+mod codegen;

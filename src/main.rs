@@ -1,0 +1,184 @@
+//! The command line, nothing else.
+
+use std::io::{IsTerminal, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use jumpstarter_gateway::config::{LogFormat, ServeArgs, Settings};
+use jumpstarter_gateway::{docs, lab, server};
+use tracing_subscriber::EnvFilter;
+
+/// Jumpstarter's client API as REST/JSON and gRPC, over a lease engine of its own.
+#[derive(Parser)]
+#[command(version, after_help = EXAMPLES, arg_required_else_help = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  jumpstarter-gateway serve --demo
+      Serve a small lab that is built in, to try things out
+  jumpstarter-gateway serve --lab lab/ --tokens tokens.csv
+      Serve your own lab
+  jumpstarter-gateway check lab/
+      See whether lab files are right before you serve them
+
+Exit status: 0 all went well, 1 something failed, 2 the command line is wrong.";
+
+#[derive(Subcommand)]
+enum Command {
+    /// Serve the API, its documentation and the health checks.
+    Serve(ServeArgs),
+    /// List every HTTP route and the rpc that answers it.
+    Routes,
+    /// Print the OpenAPI document.
+    Openapi(OpenapiArgs),
+    /// Check lab files, and say what is wrong with them.
+    Check(CheckArgs),
+    /// Show settings.
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print a completion script for a shell.
+    Completions {
+        /// The shell to complete for.
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Args)]
+struct OpenapiArgs {
+    /// The form to print it in.
+    #[arg(long, value_enum, default_value = "json")]
+    format: Format,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Format {
+    Json,
+    Yaml,
+}
+
+#[derive(Args)]
+struct CheckArgs {
+    /// Lab files, or directories of them.
+    #[arg(required = true, value_name = "PATH")]
+    paths: Vec<PathBuf>,
+}
+
+#[derive(Subcommand)]
+enum ConfigCommand {
+    /// Print a configuration file with every setting, what it means, and its value here.
+    Show(ServeArgs),
+}
+
+fn main() -> ExitCode {
+    match run(Cli::parse().command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("error: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(command: Command) -> Result<(), String> {
+    match command {
+        Command::Serve(args) => serve(args),
+        Command::Routes => print(&routes()),
+        Command::Openapi(OpenapiArgs {
+            format: Format::Json,
+        }) => print(docs::OPENAPI_JSON),
+        Command::Openapi(OpenapiArgs {
+            format: Format::Yaml,
+        }) => print(docs::OPENAPI_YAML),
+        Command::Check(args) => check(&args),
+        Command::Config(ConfigCommand::Show(args)) => {
+            let settings = Settings::show(args).map_err(|error| error.to_string())?;
+            print(
+                &settings
+                    .to_toml_with_comments()
+                    .map_err(|error| error.to_string())?,
+            )
+        }
+        Command::Completions { shell } => {
+            let mut script = vec![];
+            clap_complete::generate(
+                shell,
+                &mut Cli::command(),
+                "jumpstarter-gateway",
+                &mut script,
+            );
+            print(&String::from_utf8_lossy(&script))
+        }
+    }
+}
+
+fn serve(args: ServeArgs) -> Result<(), String> {
+    let settings = Settings::load(args).map_err(|error| error.to_string())?;
+    let filter = EnvFilter::try_new(&settings.log).map_err(|error| format!("log: {error}"))?;
+    let log = tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(std::io::stderr);
+    match settings.log_format {
+        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
+        LogFormat::Json => log.json().init(),
+    }
+    let runtime = tokio::runtime::Runtime::new().map_err(|error| format!("no threads: {error}"))?;
+    runtime
+        .block_on(server::run(settings))
+        .map_err(|error| error.to_string())
+}
+
+/// Method, path and rpc of each route, in columns.
+fn routes() -> String {
+    let rows: Vec<_> = server::bindings()
+        .map(|row| (row.method, row.template, row.rpc))
+        .collect();
+    let width = |of: fn(&(&'static str, &'static str, &'static str)) -> &'static str| {
+        rows.iter()
+            .map(|row| of(row).len())
+            .max()
+            .unwrap_or_default()
+    };
+    let (methods, templates) = (width(|row| row.0).max("METHOD".len()), width(|row| row.1));
+    let line =
+        |(method, template, rpc)| format!("{method:methods$}  {template:templates$}  {rpc}\n");
+    let heading = line(("METHOD", "PATH", "RPC"));
+    rows.iter().fold(heading, |table, row| table + &line(*row))
+}
+
+fn check(args: &CheckArgs) -> Result<(), String> {
+    let mut wrong = vec![];
+    for path in &args.paths {
+        match lab::load(path) {
+            Ok(lab) => {
+                for warning in &lab.warnings {
+                    eprintln!("warning: {warning}");
+                }
+                let path = path.display();
+                let counts = [lab.exporters.len(), lab.clients.len(), lab.policies.len()];
+                let [exporters, clients, policies] = counts;
+                print(&format!(
+                    "{path}: right; exporters: {exporters}, clients: {clients}, policies: {policies}\n"
+                ))?;
+            }
+            Err(errors) => wrong.push(errors.to_string()),
+        }
+    }
+    if wrong.is_empty() {
+        Ok(())
+    } else {
+        Err(wrong.join("\n"))
+    }
+}
+
+/// Writes to standard output. A reader that has gone (`| head`) is no failure.
+fn print(text: &str) -> Result<(), String> {
+    match std::io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.to_string()),
+        _ => Ok(()),
+    }
+}

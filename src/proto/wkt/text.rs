@@ -1,0 +1,59 @@
+//! Text of known short length, put together on the stack: answers carry many points in time, and
+//! none of them should cost an allocation.
+
+/// At most 32 ASCII characters.
+#[derive(Default)]
+pub struct ShortText {
+    bytes: [u8; 32],
+    length: usize,
+}
+
+impl ShortText {
+    /// The text so far.
+    pub fn as_str(&self) -> &str {
+        let written = self.bytes.get(..self.length).unwrap_or_default();
+        std::str::from_utf8(written).unwrap_or_default()
+    }
+
+    /// Adds one ASCII character; beyond 32 they are lost.
+    pub fn push(&mut self, character: u8) {
+        if let Some(place) = self.bytes.get_mut(self.length) {
+            *place = character;
+            self.length += 1;
+        }
+    }
+
+    /// Adds a number with at least `width` digits, filled up with zeros.
+    pub fn push_number(&mut self, number: u64, width: usize) {
+        let mut buffer = itoa::Buffer::new();
+        let digits = buffer.format(number);
+        for _ in digits.len()..width {
+            self.push(b'0');
+        }
+        digits.bytes().for_each(|digit| self.push(digit));
+    }
+
+    /// Adds the fraction of a second with 0, 3, 6 or 9 digits, as many as it needs.
+    pub fn push_fraction(&mut self, nanos: u32) {
+        let (fraction, width) = match nanos {
+            0 => return,
+            _ if nanos.is_multiple_of(1_000_000) => (nanos / 1_000_000, 3),
+            _ if nanos.is_multiple_of(1_000) => (nanos / 1_000, 6),
+            _ => (nanos, 9),
+        };
+        self.push(b'.');
+        self.push_number(fraction.into(), width);
+    }
+}
+
+/// Reads one to nine digits of a fraction of a second as nanoseconds.
+pub fn parse_fraction(digits: &str) -> Option<u32> {
+    let scale = 10_u32.checked_pow(9_u32.checked_sub(digits.len().try_into().ok()?)?)?;
+    Some(parse_digits(digits)? * scale)
+}
+
+/// Reads a number of one to nine digits and nothing else.
+pub fn parse_digits(digits: &str) -> Option<u32> {
+    let plain = matches!(digits.len(), 1..=9) && digits.bytes().all(|digit| digit.is_ascii_digit());
+    plain.then(|| digits.parse().ok())?
+}

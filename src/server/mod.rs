@@ -1,0 +1,127 @@
+//! The server: what is served where, how connections are accepted, and how it stops. The one room
+//! that knows all others.
+
+mod listen;
+mod run;
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use axum::Router;
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use axum::routing::get;
+use http::{Request, StatusCode};
+use tonic::service::Routes;
+use tower::{ServiceExt, service_fn};
+use tower_http::catch_panic::CatchPanicLayer;
+use tower_http::trace::TraceLayer;
+
+pub use listen::serve;
+pub use run::{Error, run};
+
+use crate::auth::{AuthLayer, is_grpc};
+use crate::docs;
+use crate::fault::Fault;
+use crate::proto;
+use crate::proto::jumpstarter::client::v1::client_service_http;
+use crate::proto::jumpstarter::client::v1::client_service_server::ClientServiceServer;
+use crate::service::Clients;
+use crate::transcode::{Binding, Limits, Rejection, Transcoder};
+
+/// Whether the server takes new work: what `/readyz` says.
+#[derive(Clone, Debug, Default)]
+pub struct Readiness(Arc<AtomicBool>);
+
+impl Readiness {
+    /// From now on, or not any more.
+    pub fn set(&self, ready: bool) {
+        self.0.store(ready, Ordering::Relaxed);
+    }
+
+    fn check(&self) -> (StatusCode, &'static str) {
+        if self.0.load(Ordering::Relaxed) {
+            (StatusCode::OK, "ready\n")
+        } else {
+            (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
+        }
+    }
+}
+
+/// The HTTP rows of every service that is served.
+pub fn bindings() -> impl Iterator<Item = &'static Binding> {
+    client_service_http::BINDINGS.iter()
+}
+
+/// Everything that is served, as one axum router.
+///
+/// # Errors
+/// The descriptors for reflection cannot be read.
+pub async fn router(
+    clients: Arc<Clients>,
+    auth: &AuthLayer,
+    limits: Limits,
+    readiness: Readiness,
+) -> Result<Router, Box<dyn std::error::Error + Send + Sync>> {
+    let routes = client_service_http::routes(clients.clone());
+    let rest = Transcoder::new(routes, limits)
+        .map_err(|conflict| conflict.to_string())?
+        .layer(auth);
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_serving::<ClientServiceServer<Clients>>().await;
+    let reflection = || {
+        tonic_reflection::server::Builder::configure()
+            .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+    };
+    let client_service =
+        ClientServiceServer::from_arc(clients).max_decoding_message_size(limits.body);
+    let api = Routes::new(client_service)
+        .into_axum_router()
+        .reset_fallback()
+        .route_layer(auth.clone());
+    let open = Routes::new(health)
+        .add_service(reflection().build_v1()?)
+        .add_service(reflection().build_v1alpha()?)
+        .into_axum_router()
+        .reset_fallback();
+    // What no other route takes belongs to the transcoder, which also answers 404.
+    let rest = service_fn(move |request: Request<Body>| {
+        let rest = rest.clone();
+        async move {
+            if is_grpc(request.headers()) {
+                return Ok::<Response, Infallible>(unknown_rpc(request.uri().path()));
+            }
+            rest.oneshot(request).await
+        }
+    });
+    let router = docs::router()
+        .route("/healthz", get(async || "ok\n"))
+        .route("/readyz", get(async move || readiness.check()))
+        .merge(api)
+        .merge(open)
+        .fallback_service(rest)
+        .layer(CatchPanicLayer::custom(|_| internal_error()))
+        .layer(TraceLayer::new_for_http());
+    Ok(router)
+}
+
+fn unknown_rpc(path: &str) -> Response {
+    let fault = Fault::new(
+        tonic::Code::Unimplemented,
+        "UNKNOWN_RPC",
+        format!("there is no rpc {path}"),
+    );
+    tonic::Status::from(fault).into_http()
+}
+
+/// What a client learns of a panic: nothing. The panic itself went to the log.
+fn internal_error() -> Response {
+    Rejection::from(Fault::new(
+        tonic::Code::Internal,
+        "INTERNAL",
+        "internal error",
+    ))
+    .into_response()
+}

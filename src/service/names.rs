@@ -1,0 +1,140 @@
+//! Resource names, AIP-122: `namespaces/NAMESPACE/leases/LEASE`. The texts of these errors are
+//! upstream's (rules A3-A9); its clients show them to people.
+
+use std::sync::Arc;
+
+use crate::fault::{Fault, Violation};
+use crate::lease::Name;
+
+pub const EXPORTERS: &str = "exporters";
+pub const LEASES: &str = "leases";
+pub const CLIENTS: &str = "clients";
+
+/// The namespace of `namespaces/NAMESPACE`.
+pub fn parent(text: &str) -> Result<Arc<str>, Fault> {
+    let segments: Vec<&str> = text.split('/').collect();
+    match segments[..] {
+        [first, namespace] => {
+            expect("first", text, "namespaces", first)
+                .map_err(|message| invalid("parent", message))?;
+            Ok(namespace.into())
+        }
+        _ => Err(invalid("parent", wrong_count(text, 2, segments.len()))),
+    }
+}
+
+/// The namespace and the short name of `namespaces/NAMESPACE/COLLECTION/NAME`.
+pub fn object(text: &str, collection: &str) -> Result<Name, Fault> {
+    object_in("name", text, collection)
+}
+
+/// The same for a name that stands in another field than `name`.
+pub fn object_in(field: &str, text: &str, collection: &str) -> Result<Name, Fault> {
+    parse(text, collection).map_err(|message| invalid(field, message))
+}
+
+/// The resource name of an object.
+pub fn format(namespace: &str, collection: &str, id: &str) -> String {
+    format!("namespaces/{namespace}/{collection}/{id}")
+}
+
+/// A field's name as JSON and query parameters spell it.
+pub fn json_name(field: &str) -> String {
+    let mut words = field.split('_');
+    let mut name = words.next().unwrap_or_default().to_owned();
+    for word in words {
+        let (first, rest) = word.split_at_checked(1).unwrap_or((word, ""));
+        name.push_str(&first.to_ascii_uppercase());
+        name.push_str(rest);
+    }
+    name
+}
+
+fn parse(text: &str, collection: &str) -> Result<Name, String> {
+    let segments: Vec<&str> = text.split('/').collect();
+    let [first, namespace, third, id] = segments[..] else {
+        return Err(wrong_count(text, 4, segments.len()));
+    };
+    expect("first", text, "namespaces", first)?;
+    expect("third", text, collection, third)?;
+    if id.is_empty() {
+        return Err("resource name may not be empty".to_owned());
+    }
+    let why = match id {
+        "." => Some("may not be '.'"),
+        ".." => Some("may not be '..'"),
+        id if id.contains('%') => Some("may not contain '%'"),
+        _ => None,
+    };
+    match why {
+        Some(why) => Err(format!("invalid resource name {id:?}: [{why}]")),
+        None => Ok(Name::new(namespace, id)),
+    }
+}
+
+fn wrong_count(text: &str, expected: usize, found: usize) -> String {
+    format!(
+        "invalid number of segments in identifier \"{text}\", expecting {expected}, got {found}"
+    )
+}
+
+fn expect(which: &str, text: &str, expected: &str, found: &str) -> Result<(), String> {
+    if found == expected {
+        return Ok(());
+    }
+    Err(format!(
+        "invalid {which} segment in identifier \"{text}\", expecting \"{expected}\", got \"{found}\""
+    ))
+}
+
+fn invalid(field: &str, message: String) -> Fault {
+    let violation = Violation {
+        field: field.to_owned(),
+        description: message.clone(),
+    };
+    Fault::invalid_argument("INVALID_RESOURCE_NAME", message).with_violation(violation)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_are_told_in_upstreams_words() {
+        let message = |text| object(text, LEASES).unwrap_err().to_string();
+        assert_eq!(
+            message("leases/x"),
+            "invalid number of segments in identifier \"leases/x\", expecting 4, got 2"
+        );
+        assert_eq!(
+            message(""),
+            "invalid number of segments in identifier \"\", expecting 4, got 1"
+        );
+        assert_eq!(
+            message("ns/lab/leases/x"),
+            "invalid first segment in identifier \"ns/lab/leases/x\", expecting \"namespaces\", got \"ns\""
+        );
+        assert_eq!(
+            message("namespaces/lab/exporters/x"),
+            "invalid third segment in identifier \"namespaces/lab/exporters/x\", expecting \"leases\", got \"exporters\""
+        );
+        assert_eq!(
+            message("namespaces/lab/leases/"),
+            "resource name may not be empty"
+        );
+        assert_eq!(
+            message("namespaces/lab/leases/.."),
+            "invalid resource name \"..\": [may not be '..']"
+        );
+        assert_eq!(
+            object("namespaces/lab/leases/a", LEASES).unwrap(),
+            Name::new("lab", "a")
+        );
+    }
+
+    #[test]
+    fn json_names_are_lower_camel() {
+        assert_eq!(json_name("tag_filter"), "tagFilter");
+        assert_eq!(json_name("filter"), "filter");
+    }
+}

@@ -1,0 +1,42 @@
+//! The engine that keeps everything in memory, for demonstrations and tests: what it holds ends
+//! with the process.
+
+use std::collections::BTreeMap;
+
+use super::engine::{CommitError, Engine, EngineError, Snapshot};
+use crate::lease::{Change, Kind, Name, Record};
+
+/// Records by kind and name, and their revision.
+#[derive(Clone, Debug, Default)]
+pub struct Memory {
+    revision: u64,
+    records: BTreeMap<(Kind, Name), Record>,
+}
+
+impl Engine for Memory {
+    async fn load(&mut self) -> Result<Snapshot, EngineError> {
+        Ok(Snapshot {
+            revision: self.revision,
+            records: self.records.values().cloned().collect(),
+        })
+    }
+
+    async fn commit(&mut self, base: u64, changes: &[Change]) -> Result<u64, CommitError> {
+        if base != self.revision {
+            return Err(CommitError::Conflict);
+        }
+        for change in changes {
+            match change {
+                Change::Put(record) => {
+                    self.records
+                        .insert((record.kind(), record.name().clone()), record.clone());
+                }
+                Change::Remove(kind, name) => {
+                    self.records.remove(&(*kind, name.clone()));
+                }
+            }
+        }
+        self.revision += 1;
+        Ok(self.revision)
+    }
+}

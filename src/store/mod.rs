@@ -1,0 +1,127 @@
+//! The shell around the domain: one writer, many readers, and an engine that keeps what was
+//! decided.
+//!
+//! The writer works on a book of its own. It decides and settles a batch of commands there, has the
+//! engine commit all of it at once, publishes the result, and only then answers. Readers look at the
+//! published book and never wait for the engine; what is not committed does not exist for them.
+//! Time is a command like any other: the writer wakes when the book says that it has something new
+//! to say.
+
+mod engine;
+mod memory;
+mod writer;
+
+use std::fmt;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use tokio::sync::{mpsc, oneshot, watch};
+
+pub use engine::{CommitError, Engine, EngineError, Snapshot};
+pub use memory::Memory;
+
+use crate::lease::{Book, Command, Refusal, Settings, Timestamp};
+use writer::{Job, Writer};
+
+/// Tells the present time. The system's clock in production, a script in tests.
+pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
+
+/// How many commands may wait for the writer before senders wait too.
+const BACKLOG: usize = 1024;
+
+/// A handle on the store; clones share it. The writer stops when the last one is dropped.
+#[derive(Clone)]
+pub struct Store {
+    published: Arc<RwLock<Book>>,
+    jobs: mpsc::Sender<Job>,
+    revisions: watch::Receiver<u64>,
+    clock: Clock,
+}
+
+/// Why a command had no effect.
+#[derive(Debug)]
+pub enum StoreError {
+    /// The domain said no.
+    Refused(Refusal),
+    /// It could not be kept, or the store is stopping. Nothing has changed; trying again is fine.
+    Unavailable,
+}
+
+impl fmt::Display for StoreError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Refused(refusal) => f.write_str(&refusal.message),
+            Self::Unavailable => f.write_str("the store cannot be written to"),
+        }
+    }
+}
+
+impl std::error::Error for StoreError {}
+
+impl Store {
+    /// Loads what the engine holds, settles what the time since has brought, and starts the writer
+    /// on the present tokio runtime.
+    ///
+    /// # Errors
+    /// The engine cannot be read.
+    pub async fn open<E: Engine>(
+        mut engine: E,
+        settings: Settings,
+        clock: Clock,
+    ) -> Result<Self, EngineError> {
+        let book = engine::book(engine.load().await?, settings.clone());
+        let (announce, revisions) = watch::channel(book.revision());
+        let (jobs, inbox) = mpsc::channel(BACKLOG);
+        let published = Arc::new(RwLock::new(book.clone()));
+        let writer = Writer {
+            engine,
+            settings,
+            book,
+            published: published.clone(),
+            announce,
+            clock: clock.clone(),
+        };
+        tokio::spawn(writer.run(inbox));
+        Ok(Self {
+            published,
+            jobs,
+            revisions,
+            clock,
+        })
+    }
+
+    /// Carries out a command. When this returns `Ok`, its effect is kept and every reader sees it,
+    /// together with all that follows from it.
+    ///
+    /// # Errors
+    /// [`StoreError`]; nothing has changed then.
+    pub async fn submit(&self, command: Command) -> Result<(), StoreError> {
+        let (answer, outcome) = oneshot::channel();
+        self.jobs
+            .send(Job { command, answer })
+            .await
+            .map_err(|_| StoreError::Unavailable)?;
+        outcome.await.unwrap_or(Err(StoreError::Unavailable))
+    }
+
+    /// Looks at the last committed state, with the present time. Keep it short: the writer waits
+    /// for readers when it publishes.
+    pub fn read<T>(&self, look: impl FnOnce(&Book, Timestamp) -> T) -> T {
+        let book = self
+            .published
+            .read()
+            .unwrap_or_else(PoisonError::into_inner);
+        look(&book, (self.clock)())
+    }
+
+    /// The revision that was last committed; changes wake whoever waits on it.
+    #[must_use]
+    pub fn revisions(&self) -> watch::Receiver<u64> {
+        self.revisions.clone()
+    }
+
+    /// The present time, as the store sees it.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        (self.clock)()
+    }
+}

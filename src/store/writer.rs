@@ -1,0 +1,162 @@
+//! The one writer: waits for commands or for the book's next deadline, and obeys.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use tokio::sync::{mpsc, oneshot, watch};
+use tokio::time::Instant;
+
+use super::engine::{self, CommitError, Engine};
+use super::{Clock, StoreError};
+use crate::lease::{Book, Change, Command, Settings};
+
+/// A command, and who waits for its outcome.
+pub struct Job {
+    pub command: Command,
+    pub answer: oneshot::Sender<Result<(), StoreError>>,
+}
+
+pub struct Writer<E> {
+    pub engine: E,
+    pub settings: Settings,
+    /// What the writer works on: the published book and what is not committed yet.
+    pub book: Book,
+    pub published: Arc<RwLock<Book>>,
+    pub announce: watch::Sender<u64>,
+    pub clock: Clock,
+}
+
+/// How many commands share one commit.
+const BATCH: usize = 256;
+
+/// The longest sleep: a wall clock that was set, or a machine that was suspended, is noticed then.
+const LONGEST_SLEEP: Duration = Duration::from_secs(60);
+
+/// How long the writer leaves a failing engine alone before it tries again by itself.
+const BACK_OFF: Duration = Duration::from_secs(1);
+
+/// How often a batch is decided again because somebody else committed in between.
+const ATTEMPTS: usize = 16;
+
+impl<E: Engine> Writer<E> {
+    pub async fn run(mut self, mut inbox: mpsc::Receiver<Job>) {
+        let mut batch = Vec::with_capacity(BATCH);
+        // What time has brought while nobody was running is settled at once.
+        let mut wake = Instant::now();
+        loop {
+            tokio::select! {
+                count = inbox.recv_many(&mut batch, BATCH) => if count == 0 { return },
+                () = tokio::time::sleep_until(wake) => {}
+            }
+            wake = match self.write(&mut batch).await {
+                Ok(()) => self.next_wake(),
+                Err(()) => Instant::now() + BACK_OFF,
+            };
+        }
+    }
+
+    /// When the book will have something new to say.
+    fn next_wake(&self) -> Instant {
+        let until = self
+            .book
+            .next_deadline()
+            .map(|deadline| deadline - (self.clock)());
+        let sleep = until.map_or(LONGEST_SLEEP, |span| {
+            let seconds = u64::try_from(span.seconds()).unwrap_or(0);
+            let nanos = u32::try_from(span.nanos()).unwrap_or(0);
+            Duration::new(seconds, nanos).min(LONGEST_SLEEP)
+        });
+        Instant::now() + sleep
+    }
+
+    /// Decides, commits, publishes and answers a batch, and what time has brought; `Err` where the
+    /// engine failed, and so nothing of it happened.
+    async fn write(&mut self, batch: &mut Vec<Job>) -> Result<(), ()> {
+        for _ in 0..ATTEMPTS {
+            let (changes, outcomes) = self.decide(batch);
+            let base = self.book.revision();
+            let committed = match changes.as_slice() {
+                [] => Ok(base),
+                changes => self.engine.commit(base, changes).await,
+            };
+            match committed {
+                Ok(revision) => {
+                    self.publish(&changes, revision);
+                    for (job, outcome) in batch.drain(..).zip(outcomes) {
+                        // Whoever asked may have gone; the command counts all the same.
+                        let _ = job.answer.send(outcome);
+                    }
+                    return Ok(());
+                }
+                Err(CommitError::Conflict) => self.catch_up().await,
+                Err(CommitError::Failed(error)) => {
+                    tracing::error!(%error, commands = batch.len(), "a commit failed; nothing of it has happened");
+                    break;
+                }
+            }
+        }
+        self.book = self
+            .published
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone();
+        for job in batch.drain(..) {
+            let _ = job.answer.send(Err(StoreError::Unavailable));
+        }
+        Err(())
+    }
+
+    /// Works the batch into the writer's own book.
+    fn decide(&mut self, batch: &[Job]) -> (Vec<Change>, Vec<Result<(), StoreError>>) {
+        let now = (self.clock)();
+        let mut changes = self.book.settle(now);
+        let mut outcomes = Vec::with_capacity(batch.len());
+        for job in batch {
+            let decided = self.book.decide(now, &job.command);
+            outcomes.push(decided.map_err(StoreError::Refused).map(|decided| {
+                for change in &decided {
+                    self.book.apply(change);
+                }
+                changes.extend(decided);
+                changes.append(&mut self.book.settle(now));
+            }));
+        }
+        (changes, outcomes)
+    }
+
+    fn publish(&mut self, changes: &[Change], revision: u64) {
+        self.book.committed(revision);
+        if changes.is_empty() {
+            return;
+        }
+        let mut published = self
+            .published
+            .write()
+            .unwrap_or_else(PoisonError::into_inner);
+        for change in changes {
+            published.apply(change);
+        }
+        published.committed(revision);
+        drop(published);
+        self.announce.send_replace(revision);
+    }
+
+    /// Takes over what somebody else committed.
+    async fn catch_up(&mut self) {
+        match self.engine.load().await {
+            Ok(snapshot) => {
+                self.book = engine::book(snapshot, self.settings.clone());
+                let mut published = self
+                    .published
+                    .write()
+                    .unwrap_or_else(PoisonError::into_inner);
+                *published = self.book.clone();
+                drop(published);
+                self.announce.send_replace(self.book.revision());
+            }
+            Err(error) => {
+                tracing::error!(%error, "the store could not be read again after a conflict")
+            }
+        }
+    }
+}

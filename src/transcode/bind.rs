@@ -1,0 +1,299 @@
+//! From a matched request to a typed message: what the path captured, what the query says and what
+//! the body holds are laid out by field, and the message's own `Deserialize` reads them, asking for
+//! the types it wants.
+//!
+//! One dialect, ProtoJSON, for all three. A field given twice is refused, but for equal values in
+//! path and body (AIP-127); so is a name that no field has.
+
+use std::borrow::Cow;
+
+use serde::de::DeserializeOwned;
+
+use super::fields::{Entry, Given, Node, Trouble};
+use super::mask;
+use super::matcher::decode;
+use super::row::{Binding, Body, Field, Kind, Message};
+use crate::fault::{Fault, Violation};
+
+/// Binds a request. `captures` are the raw texts of the row's captures, `query` is the raw query
+/// string, `body` the whole body, of which it is known that it calls itself JSON if it is not empty.
+///
+/// # Errors
+/// INVALID_ARGUMENT, naming the field by its JSON path or the query parameter.
+pub fn bind<'a, M: DeserializeOwned>(
+    binding: &'static Binding,
+    captures: impl Iterator<Item = &'a str>,
+    query: Option<&str>,
+    body: &[u8],
+) -> Result<M, Fault> {
+    let mut entries = vec![];
+    for (capture, raw) in binding.captures.iter().zip(captures) {
+        let text = decode(raw, capture.multi).map_err(|why| invalid(dotted(capture.path), why))?;
+        entries.push(Entry {
+            path: Cow::Borrowed(capture.path),
+            given: Given::Text(text),
+        });
+    }
+    let query = query.filter(|query| !query.is_empty());
+    for pair in query.into_iter().flat_map(|query| query.split('&')) {
+        if !pair.is_empty() {
+            entries.push(parameter(binding, pair)?);
+        }
+    }
+    let body = body_of(binding, body)?;
+    if let Some((path, json)) = body {
+        let masked = |mask: &Field| {
+            entries
+                .iter()
+                .any(|entry| entry.path.first() == Some(&mask))
+        };
+        let mask = match binding.mask {
+            Some(mask) if !masked(mask) => mask::implied(binding, json).map(|paths| (mask, paths)),
+            _ => None,
+        };
+        entries.push(Entry {
+            path: Cow::Borrowed(path),
+            given: Given::Json(json),
+        });
+        if let Some((mask, paths)) = mask {
+            entries.push(Entry {
+                path: Cow::Owned(vec![mask]),
+                given: Given::Text(paths.into()),
+            });
+        }
+    }
+    entries.sort_by(|a, b| a.order().cmp(b.order()));
+    refuse_twice(&entries)?;
+    let root = || Node::root(&entries, binding.request);
+    // The way of the field that is wrong is looked for only once something is wrong.
+    M::deserialize(root()).or_else(|_| {
+        serde_path_to_error::deserialize(root()).map_err(|error| {
+            let path = error.path().to_string();
+            explain(&path, error.into_inner(), binding.request)
+        })
+    })
+}
+
+/// Where the body goes and what it holds; none where it says nothing.
+fn body_of<'b>(
+    binding: &'static Binding,
+    body: &'b [u8],
+) -> Result<Option<(&'static [&'static Field], &'b [u8])>, Fault> {
+    let text = body.trim_ascii();
+    match &binding.body {
+        Body::All => Ok((!text.is_empty()).then_some((&[], body))),
+        Body::Field(field) => {
+            let says_something = !text.is_empty() && text != b"null";
+            Ok(says_something.then_some((std::slice::from_ref(field), body)))
+        }
+        Body::None => {
+            let nothing = text
+                .strip_prefix(b"{")
+                .and_then(|rest| rest.strip_suffix(b"}"));
+            if text.is_empty() || nothing.is_some_and(|inside| inside.trim_ascii().is_empty()) {
+                return Ok(None);
+            }
+            Err(Fault::invalid_argument(
+                "UNEXPECTED_BODY",
+                "this method takes no request body; send none, or `{}`",
+            ))
+        }
+    }
+}
+
+/// One `name=value` of the query (WHATWG URL: `+` is a space, no `=` means an empty value).
+fn parameter<'q>(binding: &Binding, pair: &'q str) -> Result<Entry<'q>, Fault> {
+    let (raw_name, raw_value) = pair.split_once('=').unwrap_or((pair, ""));
+    let name = form_text(raw_name).map_err(|why| invalid(raw_name.to_owned(), why))?;
+    let path =
+        resolve(binding.request, &name).map_err(|why| invalid(name.clone().into_owned(), why))?;
+    if let Some(why) = taken(binding, &path) {
+        return Err(invalid(name.into_owned(), why));
+    }
+    let value = form_text(raw_value).map_err(|why| invalid(name.into_owned(), why))?;
+    Ok(Entry {
+        path: Cow::Owned(path),
+        given: Given::Text(value),
+    })
+}
+
+fn form_text(raw: &str) -> Result<Cow<'_, str>, &'static str> {
+    if raw.contains('+') {
+        let spaced = raw.replace('+', " ");
+        return decode(&spaced, false).map(|text| Cow::Owned(text.into_owned()));
+    }
+    decode(raw, false)
+}
+
+/// The fields that a parameter's dotted name leads through.
+fn resolve(message: &'static Message, name: &str) -> Result<Vec<&'static Field>, String> {
+    let mut path: Vec<&'static Field> = vec![];
+    let mut message = Some(message);
+    for part in name.split('.') {
+        let Some(inside) = message else {
+            return Err(format!(
+                "`{}` has no fields that a query parameter can address",
+                dotted(&path)
+            ));
+        };
+        let field = inside
+            .field(part)
+            .ok_or_else(|| unknown("query parameter", part, inside))?;
+        message = match field.kind {
+            Kind::Message(inner) if !field.repeated => Some(inner),
+            _ => None,
+        };
+        path.push(field);
+    }
+    match path.last() {
+        Some(Field {
+            kind: Kind::Text, ..
+        }) => Ok(path),
+        Some(Field {
+            kind: Kind::Message(inner),
+            repeated: false,
+            ..
+        }) => Err(format!(
+            "a message cannot be a query parameter; address its fields, as `{name}.{}`",
+            first_name(inner)
+        )),
+        _ => Err("only a request body can carry this field".to_owned()),
+    }
+}
+
+/// Why the query may not bind this field: path or body already do (`google/api/http.proto`).
+fn taken(binding: &Binding, path: &[&'static Field]) -> Option<&'static str> {
+    if binding.captures.iter().any(|capture| capture.path == path) {
+        return Some("the path binds this field; leave the query parameter out");
+    }
+    match binding.body {
+        Body::All => Some("the request body holds every field; there are no query parameters"),
+        Body::Field(field) if path.first() == Some(&field) => {
+            Some("the request body holds this field; leave the query parameter out")
+        }
+        Body::Field(_) | Body::None => None,
+    }
+}
+
+/// `entries` are sorted, so equal fields stand side by side.
+fn refuse_twice(entries: &[Entry]) -> Result<(), Fault> {
+    let twice = entries.windows(2).find(|pair| {
+        pair[0].path == pair[1].path && !pair[0].path.last().is_some_and(|field| field.repeated)
+    });
+    match twice {
+        None => Ok(()),
+        Some(pair) => Err(invalid(dotted(&pair[0].path), "given more than once")),
+    }
+}
+
+/// What to tell of a field that does not exist.
+fn unknown(what: &str, name: &str, message: &Message) -> String {
+    let names = message.fields.iter().map(|field| field.json);
+    let near = names
+        .clone()
+        .map(|known| (strsim::damerau_levenshtein(known, name), known))
+        .min();
+    match near {
+        Some((distance, near)) if distance <= 1 + name.len() / 4 => {
+            format!("no such {what}; did you mean `{near}`?")
+        }
+        Some(_) => {
+            let names: Vec<_> = names.collect();
+            format!("no such {what}; there are: {}", names.join(", "))
+        }
+        None => format!("no such {what}; there are none"),
+    }
+}
+
+/// Turns what a `Deserialize` said, and where, into what the caller should know.
+fn explain(path: &str, trouble: Trouble, request: &'static Message) -> Fault {
+    let path = if path == "." { "" } else { path };
+    let (text, place) = match trouble {
+        Trouble::Text(text) => (text, None),
+        Trouble::Json(error) => {
+            let place = (error.line(), error.column());
+            let text = error.to_string();
+            let ending = format!(" at line {} column {}", place.0, place.1);
+            let text = text.strip_suffix(&ending).unwrap_or(&text).to_owned();
+            if error.is_syntax() || error.is_eof() {
+                let message = format!(
+                    "the request body is not valid JSON: {text} at line {}, column {}",
+                    place.0, place.1
+                );
+                return Fault::invalid_argument("MALFORMED_JSON", message)
+                    .with_metadata("line", place.0.to_string())
+                    .with_metadata("column", place.1.to_string());
+            }
+            (text, Some(place))
+        }
+    };
+    let (field, mut description) = match (
+        named(&text, "unknown field"),
+        named(&text, "duplicate field"),
+    ) {
+        (Some(name), _) => {
+            let known = inside(path, name);
+            let message = known.iter().try_fold(request, |message, part| {
+                match message.field(part.split('[').next()?)?.kind {
+                    Kind::Message(inner) => Some(inner),
+                    Kind::Text | Kind::Opaque => None,
+                }
+            });
+            let description =
+                message.map_or_else(|| "no such field".to_owned(), |m| unknown("field", name, m));
+            (joined(&known, name), description)
+        }
+        (None, Some(name)) => (
+            joined(&inside(path, name), name),
+            "given more than once".to_owned(),
+        ),
+        (None, None) => (path.to_owned(), text.clone()),
+    };
+    if let Some((line, column)) = place.filter(|(line, _)| *line > 0) {
+        description = format!("{description} (line {line}, column {column})");
+    }
+    invalid(field, description)
+}
+
+/// The name that serde says is unknown, or given twice.
+fn named<'t>(text: &'t str, what: &str) -> Option<&'t str> {
+    text.strip_prefix(what)?
+        .strip_prefix(" `")?
+        .split('`')
+        .next()
+}
+
+/// The fields that lead to a message whose field `name` is wrong. The way that serde kept may
+/// already end in that name.
+fn inside<'t>(path: &'t str, name: &str) -> Vec<&'t str> {
+    let mut parts: Vec<&str> = path.split('.').filter(|part| !part.is_empty()).collect();
+    if parts.last() == Some(&name) {
+        parts.pop();
+    }
+    parts
+}
+
+fn joined(path: &[&str], name: &str) -> String {
+    [path, &[name]].concat().join(".")
+}
+
+fn invalid(field: impl Into<String>, description: impl Into<String>) -> Fault {
+    let violation = Violation {
+        field: field.into(),
+        description: description.into(),
+    };
+    let message = match violation.field.as_str() {
+        "" => format!("invalid request: {}", violation.description),
+        field => format!("invalid value for `{field}`: {}", violation.description),
+    };
+    Fault::invalid_argument("INVALID_FIELD", message).with_violation(violation)
+}
+
+fn dotted(path: &[&'static Field]) -> String {
+    let names: Vec<&str> = path.iter().map(|field| field.json).collect();
+    names.join(".")
+}
+
+fn first_name(message: &Message) -> &'static str {
+    message.fields.first().map_or("…", |field| field.json)
+}

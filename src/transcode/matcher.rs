@@ -1,0 +1,362 @@
+//! Which row a request belongs to: a tree of path segments over the raw, still encoded path.
+//!
+//! Precedence is by segment from left to right, literal before `*` before `**`, and the method is
+//! part of the match: a literal that lacks the method does not hide the wildcard that has it.
+//! Where a declared verb ends the path, the routes with that verb are tried first. None of it
+//! depends on the order of declaration. `http.proto` is silent here; this is what its users expect.
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::fmt;
+use std::ops::Range;
+
+use percent_encoding::percent_decode_str;
+
+use super::row::{Binding, Segment};
+
+/// The routes of any number of services. `R` is what a route leads to.
+#[derive(Debug)]
+pub struct Matcher<R> {
+    /// Routes without a verb, then the routes of each verb.
+    trees: Vec<Tree<R>>,
+}
+
+#[derive(Debug)]
+struct Tree<R> {
+    verb: Option<&'static str>,
+    root: Node<R>,
+}
+
+#[derive(Debug)]
+struct Node<R> {
+    literals: Vec<(&'static str, Node<R>)>,
+    one: Option<Box<Node<R>>>,
+    /// Routes that end here.
+    here: Vec<Leaf<R>>,
+    /// Routes that take all that is left.
+    rest: Vec<Leaf<R>>,
+}
+
+#[derive(Debug)]
+struct Leaf<R> {
+    binding: &'static Binding,
+    route: R,
+}
+
+/// Two rows claim the same requests.
+#[derive(Debug)]
+pub struct Conflict {
+    pub first: &'static Binding,
+    pub second: &'static Binding,
+}
+
+impl fmt::Display for Conflict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { first, second } = self;
+        write!(
+            f,
+            "{} and {} both claim {} {}",
+            first.rpc, second.rpc, second.method, second.template
+        )
+    }
+}
+
+impl std::error::Error for Conflict {}
+
+/// What came of looking a request up.
+#[derive(Debug)]
+pub enum Outcome<'a, R> {
+    Found(Match<'a, R>),
+    /// The path is known, the method is not: these are the methods declared for it, sorted.
+    WrongMethod(Vec<&'static str>),
+    NotFound,
+}
+
+/// The route a request belongs to, and where its segments lie in the path.
+#[derive(Debug)]
+pub struct Match<'a, R> {
+    pub binding: &'static Binding,
+    pub route: &'a R,
+    path: Path<'a>,
+}
+
+impl<R> Default for Matcher<R> {
+    fn default() -> Self {
+        Self {
+            trees: vec![Tree {
+                verb: None,
+                root: Node::default(),
+            }],
+        }
+    }
+}
+
+impl<R> Default for Node<R> {
+    fn default() -> Self {
+        Self {
+            literals: vec![],
+            one: None,
+            here: vec![],
+            rest: vec![],
+        }
+    }
+}
+
+impl<R> Matcher<R> {
+    /// Adds a route.
+    ///
+    /// # Errors
+    /// Another row has the same method, segments and verb. The build refuses this within one set of
+    /// protos; here it is refused among all services that one server mounts.
+    pub fn insert(&mut self, binding: &'static Binding, route: R) -> Result<(), Conflict> {
+        let known = self.trees.iter().position(|tree| tree.verb == binding.verb);
+        let index = known.unwrap_or_else(|| {
+            self.trees.push(Tree {
+                verb: binding.verb,
+                root: Node::default(),
+            });
+            self.trees.len() - 1
+        });
+        let leaves = self.trees[index].root.leaves(binding.segments);
+        if let Some(first) = leaves
+            .iter()
+            .find(|leaf| leaf.binding.method == binding.method)
+        {
+            return Err(Conflict {
+                first: first.binding,
+                second: binding,
+            });
+        }
+        leaves.push(Leaf { binding, route });
+        Ok(())
+    }
+
+    /// Looks up a request by its method and its raw path, which starts with `/`.
+    ///
+    /// HEAD falls back to GET (RFC 9110, section 9.3.2).
+    pub fn find<'a>(&'a self, method: &str, path: &'a str) -> Outcome<'a, R> {
+        let candidates = || {
+            self.trees
+                .iter()
+                .rev()
+                .filter_map(|tree| Some((tree, tree.split(path)?)))
+        };
+        for wanted in [method, "GET"] {
+            for (tree, path) in candidates() {
+                if let Some(leaf) = tree.root.find(&path, 0, wanted) {
+                    return Outcome::Found(Match {
+                        binding: leaf.binding,
+                        route: &leaf.route,
+                        path,
+                    });
+                }
+            }
+            if method != "HEAD" {
+                break;
+            }
+        }
+        let mut allowed = BTreeSet::new();
+        for (tree, path) in candidates() {
+            tree.root.methods(&path, 0, &mut allowed);
+        }
+        if allowed.is_empty() {
+            return Outcome::NotFound;
+        }
+        Outcome::WrongMethod(allowed.into_iter().collect())
+    }
+}
+
+impl<R> Tree<R> {
+    /// The path as this tree's routes see it: without the verb they all end in; none if it does
+    /// not end in it. `%3A` is never the colon of a verb.
+    fn split<'a>(&self, path: &'a str) -> Option<Path<'a>> {
+        let path = match self.verb {
+            None => path,
+            Some(verb) => path.strip_suffix(verb)?.strip_suffix(':')?,
+        };
+        Path::new(path)
+    }
+}
+
+impl<R> Node<R> {
+    /// Where a route with these segments belongs.
+    fn leaves(&mut self, segments: &[Segment]) -> &mut Vec<Leaf<R>> {
+        match segments {
+            [] => &mut self.here,
+            [Segment::Rest, ..] => &mut self.rest,
+            [Segment::One, rest @ ..] => self.one.get_or_insert_default().leaves(rest),
+            [Segment::Literal(text), rest @ ..] => self.literal(text).leaves(rest),
+        }
+    }
+
+    fn literal(&mut self, text: &'static str) -> &mut Self {
+        let known = self
+            .literals
+            .iter()
+            .position(|(literal, _)| *literal == text);
+        let index = known.unwrap_or_else(|| {
+            self.literals.push((text, Self::default()));
+            self.literals.len() - 1
+        });
+        &mut self.literals[index].1
+    }
+
+    /// The most specific route below this node that has the method. Recursion ends at the depth of
+    /// the deepest template, whatever the length of the path.
+    fn find(&self, path: &Path<'_>, depth: usize, method: &str) -> Option<&Leaf<R>> {
+        let Some(segment) = path.segment(depth) else {
+            return pick(&self.here, method).or_else(|| pick(&self.rest, method));
+        };
+        self.child(segment)
+            .and_then(|child| child.find(path, depth + 1, method))
+            .or_else(|| self.wildcard(segment)?.find(path, depth + 1, method))
+            .or_else(|| pick(&self.rest, method))
+    }
+
+    fn methods(&self, path: &Path<'_>, depth: usize, found: &mut BTreeSet<&'static str>) {
+        let leaves = match path.segment(depth) {
+            None => self.here.iter().chain(&self.rest),
+            Some(segment) => {
+                for child in self
+                    .child(segment)
+                    .into_iter()
+                    .chain(self.wildcard(segment))
+                {
+                    child.methods(path, depth + 1, found);
+                }
+                self.rest.iter().chain(&[])
+            }
+        };
+        found.extend(leaves.map(|leaf| leaf.binding.method));
+    }
+
+    fn child(&self, segment: &str) -> Option<&Self> {
+        let decoded = if segment.contains('%') {
+            percent_decode_str(segment).decode_utf8().ok()?
+        } else {
+            Cow::Borrowed(segment)
+        };
+        self.literals
+            .iter()
+            .find(|(literal, _)| *literal == decoded)
+            .map(|(_, child)| child)
+    }
+
+    fn wildcard(&self, segment: &str) -> Option<&Self> {
+        self.one.as_deref().filter(|_| !segment.is_empty())
+    }
+}
+
+/// The leaf for a method; one for any method serves if there is no better.
+fn pick<'a, R>(leaves: &'a [Leaf<R>], method: &str) -> Option<&'a Leaf<R>> {
+    let find = |wanted| leaves.iter().find(|leaf| leaf.binding.method == wanted);
+    find(method).or_else(|| find("*"))
+}
+
+/// A raw path, split at every `/` that is not encoded.
+#[derive(Debug)]
+struct Path<'a> {
+    text: &'a str,
+    /// Where each segment starts; the first [`INLINE`] of them, more than most templates have.
+    starts: [u32; INLINE],
+    count: usize,
+}
+
+/// Segments whose place is kept; those behind are found by walking on from the last.
+const INLINE: usize = 12;
+
+impl<'a> Path<'a> {
+    /// None where the path does not start with `/` or is absurdly long.
+    fn new(text: &'a str) -> Option<Self> {
+        if !text.starts_with('/') || u32::try_from(text.len()).is_err() {
+            return None;
+        }
+        let mut path = Self {
+            text,
+            starts: [0; INLINE],
+            count: 0,
+        };
+        if text.len() > 1 {
+            for (at, _) in text.match_indices('/').take(INLINE) {
+                path.starts[path.count] = at as u32 + 1;
+                path.count += 1;
+            }
+        }
+        Some(path)
+    }
+
+    /// Where a segment starts, if there is such a segment.
+    fn start(&self, index: usize) -> Option<usize> {
+        if index < self.count {
+            return Some(self.starts[index] as usize);
+        }
+        if self.count < INLINE {
+            return None;
+        }
+        let last = self.starts[INLINE - 1] as usize;
+        let (at, _) = self.text[last..].match_indices('/').nth(index - INLINE)?;
+        Some(last + at + 1)
+    }
+
+    fn segment(&self, index: usize) -> Option<&'a str> {
+        let rest = &self.text[self.start(index)?..];
+        Some(rest.split_once('/').map_or(rest, |(segment, _)| segment))
+    }
+
+    /// The bytes of the segments `range`, with the slashes between them; all that is left where
+    /// `to_end`. Empty where there are none.
+    fn span(&self, range: Range<usize>, to_end: bool) -> Range<usize> {
+        let Some(start) = self.start(range.start) else {
+            return 0..0;
+        };
+        let end = if to_end { None } else { self.start(range.end) };
+        start..end.map_or(self.text.len(), |next| next - 1)
+    }
+}
+
+impl<R> Match<'_, R> {
+    /// Where in the path each capture of the row lies, in order: raw text, as byte ranges.
+    pub fn captures(&self) -> impl Iterator<Item = Range<usize>> {
+        self.binding.captures.iter().map(|capture| {
+            let segments = self.binding.segments.get(..capture.end).unwrap_or_default();
+            self.path.span(
+                capture.start..capture.end,
+                segments.last() == Some(&Segment::Rest),
+            )
+        })
+    }
+}
+
+/// A capture's text, decoded once by its kind: a variable of one segment decodes everything, one
+/// that can hold several leaves `%2F` as it was sent (`google/api/http.proto`).
+///
+/// # Errors
+/// A malformed escape, or bytes that are not UTF-8.
+pub fn decode(raw: &str, multi: bool) -> Result<Cow<'_, str>, &'static str> {
+    if !raw.contains('%') {
+        return Ok(Cow::Borrowed(raw));
+    }
+    let malformed = "`%` must be followed by two hexadecimal digits";
+    let mut decoded = Vec::with_capacity(raw.len());
+    let mut bytes = raw.bytes();
+    while let Some(byte) = bytes.next() {
+        if byte != b'%' {
+            decoded.push(byte);
+            continue;
+        }
+        let (Some(high), Some(low)) = (bytes.next(), bytes.next()) else {
+            return Err(malformed);
+        };
+        let digit = |digit: u8| char::from(digit).to_digit(16);
+        let (Some(upper), Some(lower)) = (digit(high), digit(low)) else {
+            return Err(malformed);
+        };
+        match (upper * 16 + lower) as u8 {
+            b'/' if multi => decoded.extend([b'%', high, low]),
+            byte => decoded.push(byte),
+        }
+    }
+    String::from_utf8(decoded)
+        .map(Cow::Owned)
+        .map_err(|_| "the escapes must be UTF-8")
+}

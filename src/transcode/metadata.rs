@@ -1,0 +1,62 @@
+//! Which HTTP headers a service sees as metadata, and which of its metadata becomes headers.
+
+use http::header::{self, HeaderMap, HeaderName};
+use http::request::Parts;
+use tonic::metadata::MetadataMap;
+
+/// Request headers that become metadata under their own name. Every other one stays out, save with
+/// the prefix `Grpc-Metadata-`, which is taken off.
+const FORWARDED: [HeaderName; 7] = [
+    header::AUTHORIZATION,
+    header::IF_MATCH,
+    header::IF_NONE_MATCH,
+    header::USER_AGENT,
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    HeaderName::from_static("x-request-id"),
+];
+
+const PREFIX: &str = "grpc-metadata-";
+
+/// Metadata that would contradict the HTTP message it travels in.
+const KEPT_BACK: [HeaderName; 9] = [
+    header::CONNECTION,
+    header::CONTENT_LENGTH,
+    header::CONTENT_TYPE,
+    header::TE,
+    header::TRAILER,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+    HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("grpc-status-details-bin"),
+];
+
+/// The call that a request makes, with its extensions.
+pub fn request<M>(parts: Parts, message: M) -> tonic::Request<M> {
+    let mut metadata = HeaderMap::new();
+    for (name, value) in &parts.headers {
+        let forwarded = match name.as_str().strip_prefix(PREFIX) {
+            Some(inner) => HeaderName::try_from(inner)
+                .ok()
+                .filter(|name| !KEPT_BACK.contains(name)),
+            None => FORWARDED.contains(name).then(|| name.clone()),
+        };
+        if let Some(name) = forwarded {
+            metadata.append(name, value.clone());
+        }
+    }
+    tonic::Request::from_parts(
+        MetadataMap::from_headers(metadata),
+        parts.extensions,
+        message,
+    )
+}
+
+/// The headers that a service's metadata becomes.
+pub fn response(metadata: MetadataMap) -> HeaderMap {
+    let mut headers = metadata.into_headers();
+    for name in &KEPT_BACK {
+        headers.remove(name);
+    }
+    headers
+}

@@ -1,0 +1,222 @@
+//! The last step of every failure: a `google.rpc.Status` in ProtoJSON under the HTTP status that
+//! belongs to its code. The one place of this room that decides HTTP status codes.
+
+use std::error::Error;
+
+use axum::body::Body;
+use axum::response::{IntoResponse, Response};
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http_body_util::{BodyExt, LengthLimitError, Limited};
+use prost::Message as _;
+use tonic::Code;
+
+use super::{metadata, negotiate};
+use crate::fault::{ETAG_MISMATCH, Fault};
+use crate::proto::google::rpc;
+
+/// A request that is answered with an error.
+#[derive(Debug)]
+pub struct Rejection {
+    http: StatusCode,
+    status: rpc::Status,
+    headers: HeaderMap,
+}
+
+impl Rejection {
+    /// 404: no route has this path.
+    pub fn not_found(path: &str) -> Self {
+        let message = format!("nothing is served at {path}; /openapi.json lists every path");
+        Fault::new(Code::NotFound, "PATH_NOT_FOUND", message).into()
+    }
+
+    /// 405: a route has this path, none with this method (RFC 9110, section 15.5.6).
+    pub fn wrong_method(method: &Method, path: &str, allow: &str) -> Self {
+        let message = format!("{method} is not possible on {path}; what is: {allow}");
+        let fault = Fault::new(Code::Unimplemented, "METHOD_NOT_ALLOWED", message);
+        Self {
+            http: StatusCode::METHOD_NOT_ALLOWED,
+            ..fault.into()
+        }
+    }
+
+    /// 406: none of the media types that the request accepts can be had (section 15.5.7).
+    pub fn not_acceptable(offers: &[&str]) -> Self {
+        let message = format!(
+            "the Accept header rules out everything on offer: {}",
+            offers.join(", ")
+        );
+        let fault = Fault::invalid_argument("NOT_ACCEPTABLE", message);
+        Self {
+            http: StatusCode::NOT_ACCEPTABLE,
+            ..fault.into()
+        }
+    }
+
+    /// 415: the body is of a media type that is not read (section 15.5.16).
+    pub fn unsupported_media_type(found: &str) -> Self {
+        let message = format!(
+            "a request body must be JSON in UTF-8; send it with `Content-Type: {}`, not {found}",
+            negotiate::JSON
+        );
+        let fault = Fault::invalid_argument("UNSUPPORTED_MEDIA_TYPE", message);
+        Self {
+            http: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ..fault.into()
+        }
+    }
+
+    /// 500, of which the caller learns nothing; the log does.
+    pub fn internal(cause: impl Error) -> Self {
+        tracing::error!(error = %cause, "a response could not be written as JSON");
+        Fault::new(Code::Internal, "INTERNAL", "internal error").into()
+    }
+}
+
+/// Reads a request's body.
+///
+/// # Errors
+/// 413 where it is longer than `limit` bytes; INVALID_ARGUMENT where it breaks off.
+pub async fn read(body: Body, limit: usize) -> Result<Bytes, Rejection> {
+    let failure = match Limited::new(body, limit).collect().await {
+        Ok(whole) => return Ok(whole.to_bytes()),
+        Err(failure) => failure,
+    };
+    if failure.is::<LengthLimitError>() {
+        let message = format!("the request body is longer than {limit} bytes");
+        let fault = Fault::new(Code::ResourceExhausted, "BODY_TOO_LARGE", message);
+        return Err(Rejection {
+            http: StatusCode::PAYLOAD_TOO_LARGE,
+            ..fault.into()
+        });
+    }
+    Err(Fault::invalid_argument("BODY_INCOMPLETE", "the request body broke off").into())
+}
+
+impl From<Fault> for Rejection {
+    fn from(fault: Fault) -> Self {
+        let http = http_status(fault.code());
+        Self {
+            http,
+            status: fault.into_proto(),
+            headers: HeaderMap::new(),
+        }
+    }
+}
+
+impl From<tonic::Status> for Rejection {
+    fn from(status: tonic::Status) -> Self {
+        // Details that cannot be read never change the code or the message.
+        let details = rpc::Status::decode(status.details()).map(|status| status.details);
+        let proto = match details.unwrap_or_default() {
+            // A status without details (tonic makes some) still says its reason: its code.
+            details if details.is_empty() => {
+                Fault::new(status.code(), code_name(status.code()), status.message()).into_proto()
+            }
+            details => {
+                let message = status.message().to_owned();
+                rpc::Status {
+                    code: status.code() as i32,
+                    message,
+                    details,
+                }
+            }
+        };
+        let http = if reason(&proto).is_some_and(|reason| reason == ETAG_MISMATCH) {
+            StatusCode::PRECONDITION_FAILED
+        } else {
+            http_status(status.code())
+        };
+        let headers = metadata::response(status.metadata().clone());
+        Self {
+            http,
+            status: proto,
+            headers,
+        }
+    }
+}
+
+impl IntoResponse for Rejection {
+    fn into_response(mut self) -> Response {
+        if self.http == StatusCode::UNAUTHORIZED
+            && !self.headers.contains_key(header::WWW_AUTHENTICATE)
+        {
+            self.headers
+                .insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        if let Some(seconds) = retry_after(&self.status) {
+            self.headers.insert(header::RETRY_AFTER, seconds.into());
+        }
+        let json = crate::proto::json::to_vec(&self.status).unwrap_or_else(|cause| {
+            tracing::error!(error = %cause, "the details of an error could not be written as JSON");
+            let plain = rpc::Status {
+                details: vec![],
+                ..self.status
+            };
+            crate::proto::json::to_vec(&plain).unwrap_or_default()
+        });
+        (
+            self.http,
+            self.headers,
+            [(header::CONTENT_TYPE, negotiate::JSON)],
+            json,
+        )
+            .into_response()
+    }
+}
+
+/// The reason of a status.
+fn reason(status: &rpc::Status) -> Option<String> {
+    detail::<rpc::ErrorInfo>(status).map(|info| info.reason)
+}
+
+/// The whole seconds of a `RetryInfo`, rounded up (RFC 9110, section 10.2.3).
+fn retry_after(status: &rpc::Status) -> Option<u64> {
+    let delay = detail::<rpc::RetryInfo>(status)?.retry_delay?;
+    let more = u64::from(delay.nanos > 0);
+    u64::try_from(delay.seconds)
+        .ok()
+        .map(|seconds| seconds + more)
+}
+
+/// The first detail of this type.
+fn detail<M: prost::Message + prost::Name + Default>(status: &rpc::Status) -> Option<M> {
+    let type_url = M::type_url();
+    let detail = status
+        .details
+        .iter()
+        .find(|detail| detail.type_url == type_url)?;
+    M::decode(detail.value.as_slice()).ok()
+}
+
+/// The status as one JSON value: the last record of a stream that fails.
+pub fn record(status: tonic::Status) -> Vec<u8> {
+    crate::proto::json::to_vec(&Rejection::from(status).status).unwrap_or_default()
+}
+
+/// As `google/rpc/code.proto` maps them; a code it does not know is 500.
+pub fn http_status(code: Code) -> StatusCode {
+    match code {
+        Code::Ok => StatusCode::OK,
+        Code::Cancelled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
+        Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => {
+            StatusCode::BAD_REQUEST
+        }
+        Code::DeadlineExceeded => StatusCode::GATEWAY_TIMEOUT,
+        Code::NotFound => StatusCode::NOT_FOUND,
+        Code::AlreadyExists | Code::Aborted => StatusCode::CONFLICT,
+        Code::PermissionDenied => StatusCode::FORBIDDEN,
+        Code::Unauthenticated => StatusCode::UNAUTHORIZED,
+        Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
+        Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
+        Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+        Code::Unknown | Code::Internal | Code::DataLoss => StatusCode::INTERNAL_SERVER_ERROR,
+    }
+}
+
+/// The code's name in `google.rpc.Code`.
+fn code_name(code: Code) -> &'static str {
+    rpc::Code::try_from(code as i32)
+        .unwrap_or(rpc::Code::Unknown)
+        .as_str_name()
+}

@@ -1,0 +1,124 @@
+//! Rows: what the generator writes for each HTTP rule, as plain static data.
+
+/// One HTTP rule of one rpc.
+#[derive(Debug)]
+pub struct Binding {
+    /// `package.Service/Method`, as gRPC spells it.
+    pub rpc: &'static str,
+    /// The HTTP method; `*` is any (`HttpRule.custom`).
+    pub method: &'static str,
+    /// The template as the proto has it, for people.
+    pub template: &'static str,
+    pub segments: &'static [Segment],
+    /// What follows a `:` after the last segment.
+    pub verb: Option<&'static str>,
+    pub captures: &'static [Capture],
+    /// The fields of the request message.
+    pub request: &'static Message,
+    pub body: Body,
+    /// The JSON name of the one field of the response that is sent (`HttpRule.response_body`).
+    pub response_body: Option<&'static str>,
+    /// The FieldMask that a PATCH without one takes from the keys of its body (AIP-134).
+    pub mask: Option<&'static Field>,
+}
+
+/// One segment of a path template.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Segment {
+    /// Exactly this text, percent-decoded.
+    Literal(&'static str),
+    /// `*`: any one segment that is not empty.
+    One,
+    /// `**`: all that is left, which may be nothing.
+    Rest,
+}
+
+/// A variable of a template: the field it binds, and the segments `start..end` it takes.
+#[derive(Debug)]
+pub struct Capture {
+    pub path: &'static [&'static Field],
+    pub start: usize,
+    pub end: usize,
+    /// It can hold more than one segment, so `%2F` in it stays encoded (`google/api/http.proto`).
+    pub multi: bool,
+}
+
+/// Where a request's body goes.
+#[derive(Clone, Copy, Debug)]
+pub enum Body {
+    /// Nowhere: a body that says anything is refused.
+    None,
+    /// `body: "*"`: it is the message, but for what the path binds.
+    All,
+    /// It is this field.
+    Field(&'static Field),
+}
+
+/// A message's fields, in the order of the proto.
+#[derive(Debug)]
+pub struct Message {
+    pub name: &'static str,
+    pub fields: &'static [Field],
+}
+
+/// What URL text needs to know of a field.
+#[derive(Debug)]
+pub struct Field {
+    /// Its name in the proto: `page_size`.
+    pub name: &'static str,
+    /// Its name in JSON: `pageSize`.
+    pub json: &'static str,
+    pub number: u32,
+    pub repeated: bool,
+    pub kind: Kind,
+}
+
+/// What URL text can do with a field.
+#[derive(Clone, Copy, Debug)]
+pub enum Kind {
+    /// It has a text form: scalars, enums, and well-known types that ProtoJSON writes as one value.
+    Text,
+    /// It is addressed through its own fields.
+    Message(&'static Message),
+    /// Only a body can carry it: maps and free-form values.
+    Opaque,
+}
+
+impl Field {
+    /// A row's field; `json` is its JSON name.
+    #[must_use]
+    pub const fn new(
+        number: u32,
+        name: &'static str,
+        json: &'static str,
+        repeated: bool,
+        kind: Kind,
+    ) -> Self {
+        Self {
+            name,
+            json,
+            number,
+            repeated,
+            kind,
+        }
+    }
+}
+
+impl Message {
+    /// The field of this name, in either spelling.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&'static Field> {
+        self.fields
+            .iter()
+            .find(|field| field.json == name || field.name == name)
+    }
+}
+
+impl PartialEq for Field {
+    /// Fields are compared within one message only, where the number identifies them.
+    fn eq(&self, other: &Self) -> bool {
+        self.number == other.number
+    }
+}
+
+impl Eq for Field {}

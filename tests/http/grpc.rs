@@ -1,0 +1,171 @@
+//! The same service as native gRPC, on the same port.
+
+use jumpstarter_gateway::proto::jumpstarter::client::v1::client_service_client::ClientServiceClient;
+use jumpstarter_gateway::proto::jumpstarter::client::v1::{
+    CreateLeaseRequest, DeleteLeaseRequest, GetLeaseRequest, Lease, ListExportersRequest,
+};
+use jumpstarter_gateway::proto::wkt;
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request};
+use tonic_health::pb::HealthCheckRequest;
+use tonic_health::pb::health_client::HealthClient;
+use tonic_reflection::pb::v1::ServerReflectionRequest;
+use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
+use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
+use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
+
+use crate::harness::Gateway;
+
+async fn channel(gateway: &Gateway) -> Channel {
+    Endpoint::new(gateway.url(""))
+        .unwrap()
+        .connect()
+        .await
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_grpc_client_leases_what_rest_sees() {
+    let gateway = Gateway::demo().await;
+    let mut client = ClientServiceClient::new(channel(&gateway).await);
+    let parent = "namespaces/default".to_owned();
+    let request = ListExportersRequest {
+        parent: parent.clone(),
+        filter: "board=rpi4".into(),
+        ..Default::default()
+    };
+    let exporters = client
+        .list_exporters(request)
+        .await
+        .unwrap()
+        .into_inner()
+        .exporters;
+    assert_eq!(exporters.len(), 1);
+    let lease = Lease {
+        selector: "board=rpi4".into(),
+        duration: Some(wkt::Duration {
+            seconds: 60,
+            nanos: 0,
+        }),
+        // Upstream's command line sends it so.
+        exporter_name: Some(String::new()),
+        ..Default::default()
+    };
+    let request = CreateLeaseRequest {
+        parent,
+        lease_id: String::new(),
+        lease: Some(lease),
+    };
+    let lease = client.create_lease(request).await.unwrap().into_inner();
+    let last = lease.conditions.last().unwrap();
+    assert_eq!(
+        (last.r#type(), last.status()),
+        ("Ready", "True"),
+        "{lease:?}"
+    );
+    let seen = gateway.get(&format!("/v1/{}", lease.name)).await.value();
+    assert_eq!(seen["exporter"], lease.exporter.unwrap());
+    client
+        .delete_lease(DeleteLeaseRequest {
+            name: lease.name.clone(),
+        })
+        .await
+        .unwrap();
+    let again = client
+        .delete_lease(DeleteLeaseRequest { name: lease.name })
+        .await
+        .unwrap_err();
+    assert_eq!(again.code(), Code::FailedPrecondition);
+    assert!(!again.details().is_empty(), "{again:?}");
+}
+
+#[tokio::test]
+async fn what_json_cannot_hold_is_refused_over_grpc_too() {
+    let mut client = ClientServiceClient::new(channel(&Gateway::demo().await).await);
+    let lease = Lease {
+        selector: "board=rpi4".into(),
+        duration: Some(wkt::Duration {
+            seconds: i64::MIN,
+            nanos: i32::MIN,
+        }),
+        ..Default::default()
+    };
+    let request = CreateLeaseRequest {
+        parent: "namespaces/default".into(),
+        lease_id: String::new(),
+        lease: Some(lease),
+    };
+    assert_eq!(
+        client.create_lease(request).await.unwrap_err().code(),
+        Code::InvalidArgument
+    );
+    let nothing = CreateLeaseRequest {
+        parent: "namespaces/default".into(),
+        ..Default::default()
+    };
+    assert_eq!(
+        client.create_lease(nothing).await.unwrap_err().message(),
+        "lease is required"
+    );
+    let missing = GetLeaseRequest {
+        name: "namespaces/default/leases/none".into(),
+    };
+    assert_eq!(
+        client.get_lease(missing).await.unwrap_err().code(),
+        Code::NotFound
+    );
+}
+
+#[tokio::test]
+async fn health_and_reflection_answer() {
+    let channel = channel(&Gateway::demo().await).await;
+    let service = "jumpstarter.client.v1.ClientService".to_owned();
+    let request = HealthCheckRequest {
+        service: service.clone(),
+    };
+    let health = HealthClient::new(channel.clone())
+        .check(request)
+        .await
+        .unwrap()
+        .into_inner();
+    assert_eq!(health.status, 1);
+    let message_request = Some(MessageRequest::ListServices(String::new()));
+    let request = ServerReflectionRequest {
+        host: String::new(),
+        message_request,
+    };
+    let requests = futures_util::stream::iter([request]);
+    let mut answers = ServerReflectionClient::new(channel)
+        .server_reflection_info(Request::new(requests))
+        .await
+        .unwrap()
+        .into_inner();
+    let answer = answers
+        .message()
+        .await
+        .unwrap()
+        .unwrap()
+        .message_response
+        .unwrap();
+    let MessageResponse::ListServicesResponse(list) = answer else {
+        panic!("{answer:?}")
+    };
+    assert!(
+        list.service.iter().any(|known| known.name == service),
+        "{list:?}"
+    );
+}
+
+#[tokio::test]
+async fn an_unknown_rpc_is_unimplemented() {
+    let channel = channel(&Gateway::demo().await).await;
+    let mut client = tonic::client::Grpc::new(channel);
+    client.ready().await.unwrap();
+    let path = http::uri::PathAndQuery::from_static("/jumpstarter.client.v1.ClientService/Nothing");
+    let codec = tonic_prost::ProstCodec::<GetLeaseRequest, Lease>::default();
+    let status = client
+        .unary(Request::new(GetLeaseRequest::default()), path, codec)
+        .await
+        .unwrap_err();
+    assert_eq!(status.code(), Code::Unimplemented, "{status:?}");
+}

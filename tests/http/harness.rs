@@ -1,0 +1,198 @@
+//! A gateway on a real socket, and requests that read as sentences.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use jumpstarter_gateway::auth::{AuthLayer, Tokens};
+use jumpstarter_gateway::lab;
+use jumpstarter_gateway::lease::{Settings, Timestamp};
+use jumpstarter_gateway::server::{self, Readiness};
+use jumpstarter_gateway::service::{Clients, LabelRules};
+use jumpstarter_gateway::store::{Memory, Store};
+use jumpstarter_gateway::transcode::Limits;
+use serde_json::Value;
+use tokio::net::TcpListener;
+
+/// Where a gateway listens, and how to reach it.
+#[derive(Clone)]
+pub struct Gateway {
+    pub address: std::net::SocketAddr,
+    pub store: Store,
+    client: reqwest::Client,
+    token: Option<String>,
+}
+
+/// A response, read to its end.
+#[derive(Debug)]
+pub struct Answer {
+    pub status: u16,
+    pub headers: reqwest::header::HeaderMap,
+    pub text: String,
+}
+
+impl Gateway {
+    /// The demonstration lab, where everybody is the client `demo`.
+    pub async fn demo() -> Self {
+        Self::start(lab::demo().unwrap(), None).await
+    }
+
+    /// A lab of this YAML whose clients show tokens.
+    pub async fn with_tokens(lab: lab::Lab, tokens: Tokens) -> Self {
+        Self::start(lab, Some(Arc::new(tokens))).await
+    }
+
+    async fn start(lab: lab::Lab, tokens: Option<Arc<Tokens>>) -> Self {
+        let now = || {
+            let since = std::time::SystemTime::now()
+                .duration_since(std::time::UNIX_EPOCH)
+                .unwrap();
+            Timestamp::new(since.as_secs() as i64, since.subsec_nanos() as i32)
+        };
+        let store = Store::open(Memory::default(), Settings::default(), Arc::new(now))
+            .await
+            .unwrap();
+        store.submit(lab.into_command()).await.unwrap();
+        let clients = Arc::new(Clients::new(
+            store.clone(),
+            tokens.clone(),
+            LabelRules::default(),
+        ));
+        let auth = match tokens {
+            None => AuthLayer::open("demo"),
+            Some(tokens) => AuthLayer::tokens(tokens, store.clone()),
+        };
+        let readiness = Readiness::default();
+        readiness.set(true);
+        let limits = Limits { body: 64 * 1024 };
+        let router = server::router(clients, &auth, limits, readiness)
+            .await
+            .unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        tokio::spawn(server::serve(
+            listener,
+            router,
+            std::future::pending(),
+            Duration::from_secs(1),
+        ));
+        Self {
+            address,
+            store,
+            client: client(),
+            token: None,
+        }
+    }
+
+    /// The same gateway, seen by whoever holds this token.
+    pub fn as_holder_of(&self, token: &str) -> Self {
+        Self {
+            token: Some(token.to_owned()),
+            ..self.clone()
+        }
+    }
+
+    pub fn url(&self, path: &str) -> String {
+        format!("http://{}{path}", self.address)
+    }
+
+    pub fn request(&self, method: &str, path: &str) -> reqwest::RequestBuilder {
+        let request = self.client.request(method.parse().unwrap(), self.url(path));
+        match &self.token {
+            Some(token) => request.bearer_auth(token),
+            None => request,
+        }
+    }
+
+    pub async fn send(&self, method: &str, path: &str) -> Answer {
+        answer(self.request(method, path)).await
+    }
+
+    pub async fn get(&self, path: &str) -> Answer {
+        self.send("GET", path).await
+    }
+
+    /// Sends a JSON body.
+    pub async fn json(&self, method: &str, path: &str, body: impl Into<String>) -> Answer {
+        let request = self
+            .request(method, path)
+            .header("content-type", "application/json");
+        answer(request.body(body.into())).await
+    }
+
+    /// Creates a lease and returns it.
+    pub async fn lease(&self, body: &str) -> Value {
+        let answer = self
+            .json("POST", "/v1/namespaces/default/leases", body)
+            .await;
+        assert_eq!(answer.status, 200, "{answer:?}");
+        answer.value()
+    }
+}
+
+pub fn client() -> reqwest::Client {
+    reqwest::Client::builder().no_proxy().build().unwrap()
+}
+
+pub async fn answer(request: reqwest::RequestBuilder) -> Answer {
+    let response = request.send().await.unwrap();
+    Answer {
+        status: response.status().as_u16(),
+        headers: response.headers().clone(),
+        text: response.text().await.unwrap(),
+    }
+}
+
+impl Answer {
+    pub fn value(&self) -> Value {
+        serde_json::from_str(&self.text).unwrap_or_else(|error| panic!("{error} in {self:?}"))
+    }
+
+    pub fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default()
+    }
+
+    /// Asserts an error in the one shape, with this HTTP status, code and reason, whose message
+    /// holds `message`. Returns it.
+    #[track_caller]
+    pub fn refused(&self, status: u16, code: i64, reason: &str, message: &str) -> Value {
+        assert_eq!(self.status, status, "{self:?}");
+        assert_eq!(self.header("content-type"), "application/json", "{self:?}");
+        let error = self.value();
+        assert_eq!(error["code"], code, "{error}");
+        assert!(
+            error["message"].as_str().unwrap().contains(message),
+            "{error}"
+        );
+        let info = &error["details"][0];
+        assert_eq!(
+            info["@type"], "type.googleapis.com/google.rpc.ErrorInfo",
+            "{error}"
+        );
+        assert_eq!(info["domain"], "jumpstarter.dev", "{error}");
+        assert_eq!(info["reason"], reason, "{error}");
+        error
+    }
+}
+
+/// The condition of a lease by its type.
+pub fn condition<'a>(lease: &'a Value, kind: &str) -> Option<&'a Value> {
+    lease["conditions"]
+        .as_array()?
+        .iter()
+        .find(|condition| condition["type"] == kind)
+}
+
+/// Asserts that a condition has this status and reason.
+#[track_caller]
+pub fn is(lease: &Value, kind: &str, status: &str, reason: &str) {
+    let condition =
+        condition(lease, kind).unwrap_or_else(|| panic!("no condition {kind} in {lease}"));
+    assert_eq!(
+        (&condition["status"], &condition["reason"]),
+        (&status.into(), &reason.into()),
+        "{lease}"
+    );
+}

@@ -1,0 +1,22 @@
+//! The gateway over real HTTP: one binary for all of it.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may fail")]
+
+mod harness;
+
+mod binding;
+mod grpc;
+mod leases;
+mod library;
+mod refusals;
+mod tokens;
+
+/// What the build generated for the test services.
+mod generated {
+    #![allow(
+        clippy::all,
+        clippy::pedantic,
+        reason = "generated code is not ours to polish"
+    )]
+    include!(concat!(env!("OUT_DIR"), "/tests/mod.rs"));
+}

@@ -1,0 +1,294 @@
+//! Every way of being wrong, and the one shape of the answer.
+
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+
+use crate::harness::{Gateway, answer};
+
+const LEASES: &str = "/v1/namespaces/default/leases";
+
+#[tokio::test]
+async fn unknown_paths_are_404() {
+    let gateway = Gateway::demo().await;
+    for path in [
+        "/v1/nothing",
+        "/v1/namespaces/default/leases/",
+        "/v1//leases",
+        "/v2/namespaces/default/leases",
+    ] {
+        gateway
+            .get(path)
+            .await
+            .refused(404, 5, "PATH_NOT_FOUND", path);
+    }
+}
+
+#[tokio::test]
+async fn wrong_methods_say_what_is_possible() {
+    let gateway = Gateway::demo().await;
+    let answer = gateway.send("PUT", "/v1/namespaces/default/leases/x").await;
+    answer.refused(405, 12, "METHOD_NOT_ALLOWED", "PUT is not possible");
+    assert_eq!(answer.header("allow"), "DELETE, GET, HEAD, OPTIONS, PATCH");
+    let options = gateway.send("OPTIONS", LEASES).await;
+    assert_eq!(
+        (options.status, options.header("allow")),
+        (204, "GET, HEAD, OPTIONS, POST")
+    );
+}
+
+#[tokio::test]
+async fn head_is_get_without_a_body() {
+    let gateway = Gateway::demo().await;
+    let path = "/v1/namespaces/default/exporters/rpi4-01";
+    let (get, head) = (gateway.get(path).await, gateway.send("HEAD", path).await);
+    assert_eq!(head.status, 200);
+    assert_eq!(head.text, "");
+    assert_eq!(head.header("content-length"), get.text.len().to_string());
+}
+
+#[tokio::test]
+async fn malformed_json_is_pointed_at() {
+    let gateway = Gateway::demo().await;
+    let answer = gateway
+        .json("POST", LEASES, "{\n  \"selector\": board\n}")
+        .await;
+    let error = answer.refused(400, 3, "MALFORMED_JSON", "line 2, column 15");
+    assert_eq!(error["details"][0]["metadata"]["line"], "2");
+}
+
+#[tokio::test]
+async fn fields_that_are_wrong_are_named() {
+    let gateway = Gateway::demo().await;
+    let cases = [
+        (r#"{"selector": 7}"#, "lease.selector"),
+        (r#"{"selectr": "a=b"}"#, "lease.selectr"),
+        (
+            r#"{"selector": "a=b", "duration": "30m"}"#,
+            "lease.duration",
+        ),
+        (
+            r#"{"selector": "a=b", "duration": "--1s"}"#,
+            "lease.duration",
+        ),
+        (
+            r#"{"selector": "a=b", "selector": "a=b"}"#,
+            "lease.selector",
+        ),
+        (r#"{"tags": {"a": "1", "a": "2"}}"#, "lease.tags"),
+        (r#"{"tags": {"a": 1}}"#, "lease.tags.a"),
+        (r#"{"allowDisabled": "yes"}"#, "lease.allowDisabled"),
+        (r#"{"beginTime": "tomorrow"}"#, "lease.beginTime"),
+    ];
+    for (body, field) in cases {
+        let error = gateway
+            .json("POST", LEASES, body)
+            .await
+            .refused(400, 3, "INVALID_FIELD", "");
+        let violation = &error["details"][1]["fieldViolations"][0];
+        assert!(
+            violation["field"].as_str().unwrap().starts_with(field),
+            "{body} gives {error}"
+        );
+        assert!(
+            violation["description"]
+                .as_str()
+                .unwrap()
+                .contains("line 1"),
+            "{body} gives {error}"
+        );
+    }
+    let error = gateway
+        .json("POST", LEASES, r#"{"selectr": "a=b"}"#)
+        .await
+        .value();
+    assert!(
+        error["message"]
+            .as_str()
+            .unwrap()
+            .contains("did you mean `selector`"),
+        "{error}"
+    );
+}
+
+#[tokio::test]
+async fn query_parameters_that_are_wrong_are_named() {
+    let gateway = Gateway::demo().await;
+    let cases = [
+        ("page_sise=10", "page_sise", "did you mean `pageSize`"),
+        ("pageSize=ten", "pageSize", ""),
+        ("pageSize=1&page_size=2", "pageSize", "more than once"),
+        (
+            "parent=namespaces%2Fother",
+            "parent",
+            "the path binds this field",
+        ),
+        ("filter=%zz", "filter", "hexadecimal"),
+    ];
+    for (query, field, description) in cases {
+        let answer = gateway.get(&format!("{LEASES}?{query}")).await;
+        let error = answer.refused(400, 3, "INVALID_FIELD", description);
+        assert_eq!(
+            error["details"][1]["fieldViolations"][0]["field"], field,
+            "{error}"
+        );
+    }
+    gateway.get(&format!("{LEASES}?pageSize=-1")).await.refused(
+        400,
+        3,
+        "INVALID_PAGE",
+        "must not be negative",
+    );
+    gateway.get(&format!("{LEASES}?pageToken=x")).await.refused(
+        400,
+        3,
+        "INVALID_PAGE",
+        "no page token",
+    );
+    let filter = gateway.get(&format!("{LEASES}?filter=a%20b")).await;
+    filter.refused(
+        400,
+        3,
+        "INVALID_FILTER",
+        "found 'b', expected: in, notin, =, ==, !=, gt, lt",
+    );
+}
+
+#[tokio::test]
+async fn path_and_body_must_agree() {
+    let gateway = Gateway::demo().await;
+    let lease = gateway
+        .lease(r#"{"selector": "board=rpi4", "duration": "60s"}"#)
+        .await;
+    let name = lease["name"].as_str().unwrap();
+    let other = gateway
+        .json(
+            "PATCH",
+            &format!("/v1/{name}"),
+            r#"{"name": "namespaces/default/leases/other", "duration": "90s"}"#,
+        )
+        .await;
+    other.refused(400, 3, "INVALID_FIELD", "the path says");
+    let same = gateway
+        .json(
+            "PATCH",
+            &format!("/v1/{name}"),
+            format!(r#"{{"name": "{name}", "duration": "90s"}}"#),
+        )
+        .await;
+    assert_eq!(same.value()["duration"], "90s", "{same:?}");
+}
+
+#[tokio::test]
+async fn an_encoded_slash_forges_no_name() {
+    let gateway = Gateway::demo().await;
+    let answer = gateway
+        .get("/v1/namespaces/default%2Fleases%2Fx/leases/y")
+        .await;
+    answer.refused(404, 5, "LEASE_NOT_FOUND", "\"y\" not found");
+}
+
+#[tokio::test]
+async fn bodies_must_be_json_and_not_too_long() {
+    let gateway = Gateway::demo().await;
+    let form = gateway
+        .request("POST", LEASES)
+        .header("content-type", "application/x-www-form-urlencoded");
+    answer(form.body("selector=a")).await.refused(
+        415,
+        3,
+        "UNSUPPORTED_MEDIA_TYPE",
+        "Content-Type: application/json",
+    );
+    let latin = gateway
+        .request("POST", LEASES)
+        .header("content-type", "application/json; charset=latin1");
+    answer(latin.body("{}"))
+        .await
+        .refused(415, 3, "UNSUPPORTED_MEDIA_TYPE", "UTF-8");
+    let html = gateway.request("GET", LEASES).header("accept", "text/html");
+    answer(html)
+        .await
+        .refused(406, 3, "NOT_ACCEPTABLE", "application/json");
+    let long = format!(r#"{{"selector": "{}"}}"#, "a".repeat(70_000));
+    gateway
+        .json("POST", LEASES, long)
+        .await
+        .refused(413, 8, "BODY_TOO_LARGE", "65536 bytes");
+    let deep = "[".repeat(60_000);
+    gateway
+        .json("POST", LEASES, deep)
+        .await
+        .refused(400, 3, "INVALID_FIELD", "");
+    gateway
+        .json("DELETE", &format!("{LEASES}/x"), r#"{"force": true}"#)
+        .await
+        .refused(400, 3, "UNEXPECTED_BODY", "no request body");
+}
+
+#[tokio::test]
+async fn what_the_domain_refuses_is_told_in_its_words() {
+    let gateway = Gateway::demo().await;
+    let cases = [
+        ("{}", "one of selector or exporter_name is required"),
+        (
+            r#"{"selector": "a=b"}"#,
+            "duration is required (must specify Duration, or both BeginTime and EndTime)",
+        ),
+        (
+            r#"{"selector": "a=b", "duration": "-1s"}"#,
+            "duration must be positive, got -1s",
+        ),
+        (
+            r#"{"selector": "a in b", "duration": "1s"}"#,
+            "failed to parse label selector: unable to parse requirement: found 'b' expected: '('",
+        ),
+        (
+            r#"{"selector": "a=b", "duration": "1s", "tags": {"a/b": ""}}"#,
+            "must not contain '/'",
+        ),
+    ];
+    for (body, message) in cases {
+        let answer = gateway.json("POST", LEASES, body).await;
+        assert_eq!(answer.status, 400, "{body}: {answer:?}");
+        assert!(
+            answer.value()["message"]
+                .as_str()
+                .unwrap()
+                .contains(message),
+            "{body}: {answer:?}"
+        );
+    }
+    gateway.get(&format!("{LEASES}/missing")).await.refused(
+        404,
+        5,
+        "LEASE_NOT_FOUND",
+        "leases.jumpstarter.dev \"missing\" not found",
+    );
+}
+
+#[tokio::test]
+async fn rotating_a_token_needs_a_token() {
+    let gateway = Gateway::demo().await;
+    let answer = gateway
+        .json("POST", "/v1/namespaces/default/rotate-token", "{}")
+        .await;
+    answer.refused(400, 9, "AUTHENTICATION_OFF", "no token to rotate");
+}
+
+#[tokio::test]
+async fn half_a_body_harms_nobody() {
+    let gateway = Gateway::demo().await;
+    let mut socket = tokio::net::TcpStream::connect(gateway.address)
+        .await
+        .unwrap();
+    let head = format!(
+        "POST {LEASES} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\ncontent-length: 100\r\n\r\n{{"
+    );
+    socket.write_all(head.as_bytes()).await.unwrap();
+    socket.shutdown().await.unwrap();
+    let mut rest = vec![];
+    socket.read_to_end(&mut rest).await.unwrap();
+    assert_eq!(
+        gateway.get(LEASES).await.text,
+        r#"{"leases":[],"nextPageToken":""}"#
+    );
+}
