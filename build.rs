@@ -74,5 +74,21 @@ fn run() -> Result<(), Box<dyn Error>> {
             out: &out.join("tests"),
         })?;
     }
+    if env::var_os("CARGO_FEATURE_CONFORMANCE").is_some() {
+        println!("cargo::rerun-if-env-changed=CONFORMANCE_PROTOS");
+        let protos = env::var_os("CONFORMANCE_PROTOS").ok_or("run tests/conformance/run.sh")?;
+        generate(&Recipe {
+            root: Path::new(&protos),
+            include: &[],
+            files: &["conformance/conformance.proto", "google/protobuf/test_messages_proto3.proto"],
+            packages: &["conformance", "protobuf_test_messages.proto3"],
+            external: &[],
+            emit_defaults: false,
+            default_stubs: false,
+            openapi: None,
+            crate_root: "::jumpstarter_gateway",
+            out: &out.join("conformance"),
+        })?;
+    }
     Ok(())
 }

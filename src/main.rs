@@ -78,7 +78,10 @@ fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(message) => {
-            eprintln!("error: {message}");
+            for line in message.lines() {
+                let labelled = line.starts_with("error: ") || line.starts_with("warning: ");
+                eprintln!("{}{line}", if labelled { "" } else { "error: " });
+            }
             ExitCode::FAILURE
         }
     }

@@ -5,6 +5,8 @@
 //! In a `text` block `...` stands for anything, white space does not count, and one time is as good
 //! as another. It knows nothing of the gateway but its program and, for `grpcurl`, its clients.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
+
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;

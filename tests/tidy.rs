@@ -4,6 +4,8 @@
 //! The tables of ARCHITECTURE.md are the rules; this test reads them, and reads the code as tokens,
 //! so that comments do not count and nothing is compiled. Code for tests is passed over.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
+
 #[path = "tidy/source.rs"]
 mod source;
 

@@ -33,12 +33,12 @@ pub struct Server {
 }
 
 impl Server {
-    fn start<F>(router: impl FnOnce() -> F + Send + 'static) -> Self
+    fn start<F>(name: &str, router: impl FnOnce() -> F + Send + 'static) -> Self
     where
         F: Future<Output = Router>,
     {
         let (sender, receiver) = mpsc::channel();
-        thread::spawn(move || {
+        let serve = move || {
             let runtime = tokio::runtime::Builder::new_current_thread()
                 .enable_all()
                 .build()
@@ -56,13 +56,15 @@ impl Server {
                     .unwrap();
                 server::serve(listener, router, std::future::pending(), Duration::ZERO).await;
             });
-        });
+        };
+        // Named, for a profiler to tell them apart.
+        thread::Builder::new().name(name.to_owned()).spawn(serve).unwrap();
         receiver.recv().unwrap()
     }
 
     /// The gateway as `serve --demo` runs it, with a lab of `exporters` boards.
     pub fn gateway(exporters: usize) -> Self {
-        Self::start(move || async move {
+        Self::start("gateway", move || async move {
             let now = || {
                 let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
                 Timestamp::new(
@@ -95,7 +97,7 @@ impl Server {
             async { response }
         };
         let router = Router::new().route("/{*path}", any(handler));
-        Self::start(move || async { router })
+        Self::start("floor", move || async { router })
     }
 
     /// How long the server's thread has been on a processor; zero where the system does not tell.

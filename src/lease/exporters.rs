@@ -148,9 +148,9 @@ impl Exporters {
             };
         };
         // Nobody is told when an exporter falls silent, so one that is heard of again may have
-        // been passed over meanwhile.
+        // been passed over meanwhile. A clock that was set back tells nothing.
         let was_away = match (old.last_seen, exporter.last_seen) {
-            (Some(before), Some(seen)) => seen - before > offline_after,
+            (Some(before), Some(seen)) => seen - before > offline_after || seen < before,
             _ => false,
         };
         Effect {

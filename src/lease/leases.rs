@@ -138,14 +138,6 @@ impl Leases {
         self.begins.pop_first().map(|(_, id)| id)
     }
 
-    /// Makes sure that a waiting lease that is not due yet is heard of when it is: even one that is
-    /// due at its creation, where the clock was set back since.
-    pub(super) fn await_due(&mut self, turn: Option<&Moment>, now: Timestamp) {
-        if let Some(turn) = turn.filter(|(due, _)| *due > now) {
-            self.begins.insert(turn.clone());
-        }
-    }
-
     /// A lease that was planned to end by `now` and has not, with its planned end. The earliest
     /// first.
     pub(super) fn overdue(&self, now: Timestamp) -> Option<(Timestamp, &Arc<Lease>)> {
@@ -236,7 +228,7 @@ impl Leases {
                 if let Some(end) = lease.planned_end() {
                     self.ends.insert((end, id.clone()));
                 }
-                if lease.exporter.is_none() && lease.due() > lease.created {
+                if lease.exporter.is_none() && lease.begins_later() {
                     self.begins.insert((lease.due(), id.clone()));
                 }
             }
@@ -250,7 +242,7 @@ impl Leases {
         if let Some(end) = old.planned_end() {
             self.ends.remove(&(end, old.name.id.clone()));
         }
-        if old.exporter.is_none() && old.due() > old.created {
+        if old.exporter.is_none() && old.begins_later() {
             self.begins.remove(&(old.due(), old.name.id.clone()));
         }
     }

@@ -68,7 +68,7 @@ impl Lease {
             LeaseState::Ended
         } else if self.exporter.is_some() {
             LeaseState::Ready
-        } else if self.begin.is_some_and(|begin| begin > now) {
+        } else if self.begins_later() && self.due() > now {
             LeaseState::Scheduled
         } else {
             LeaseState::Pending
@@ -99,6 +99,12 @@ impl Lease {
     pub(super) fn due(&self) -> Timestamp {
         self.begin
             .map_or(self.created, |begin| begin.max(self.created))
+    }
+
+    /// True if it was scheduled, when it was created, for later. All others are due whatever the
+    /// clock has been set to since.
+    pub(super) fn begins_later(&self) -> bool {
+        self.due() > self.created
     }
 
     /// True if it has neither an exporter nor an end.

@@ -102,7 +102,13 @@ impl Namespace {
             ),
         };
         let rivals = self.rivals(id, line, &approved);
-        Some(Outlook { reason, message, is_queued, rivals, ends })
+        Some(Outlook {
+            reason,
+            message,
+            is_queued,
+            rivals,
+            ends,
+        })
     }
 
     /// What the lease that stands at `turn` in line `id` can expect.

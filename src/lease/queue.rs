@@ -36,7 +36,10 @@ pub(super) struct LineId(u64);
 pub(super) struct Line {
     pub(super) wish: Wish,
     pub(super) access: Access,
-    waiting: Ranked<Turn>,
+    /// Those who are due.
+    arrived: Ranked<Turn>,
+    /// Those who are due at their begin.
+    scheduled: Ranked<Turn>,
     /// Its place in [`Queue::by_pair`], if it has one.
     pair: Option<(Box<str>, Box<str>)>,
 }
@@ -99,30 +102,30 @@ impl Line {
         self.access.priority(exporter)
     }
 
-    /// Who stands first, due or not.
-    pub(super) fn first(&self) -> Option<&Turn> {
-        self.waiting.first()
-    }
-
     /// Whose turn it is at `now`; `None` if nobody is due yet.
     pub(super) fn head(&self, now: Timestamp) -> Option<&Turn> {
-        self.first().filter(|(due, _)| *due <= now)
+        let begun = self.scheduled.first().filter(|(begin, _)| *begin <= now);
+        self.arrived.first().into_iter().chain(begun).min()
     }
 
-    /// Everybody who is due at `now`, in order.
+    /// Everybody who is due at `now`.
     pub(super) fn due(&self, now: Timestamp) -> impl Iterator<Item = &Turn> {
-        self.waiting.iter().take_while(move |(due, _)| *due <= now)
+        let begun = self
+            .scheduled
+            .iter()
+            .take_while(move |(begin, _)| *begin <= now);
+        self.arrived.iter().chain(begun)
     }
 
     /// How many are due at `now`.
     pub(super) fn count_due(&self, now: Timestamp) -> usize {
-        self.waiting
-            .count_before(&(now + Duration::new(0, 1), Arc::from("")))
+        let next = (now + Duration::new(0, 1), Arc::from(""));
+        self.arrived.len() + self.scheduled.count_before(&next)
     }
 
     /// How many stand before this place in time.
     pub(super) fn count_before(&self, turn: &Turn) -> usize {
-        self.waiting.count_before(turn)
+        self.arrived.count_before(turn) + self.scheduled.count_before(turn)
     }
 }
 
@@ -144,8 +147,13 @@ impl Queue {
         let line = self.lines.get_mut(&id)?;
         let turn = (lease.due(), lease.name.id.clone());
         self.places.insert(lease.name.id.clone(), (id, turn.0));
-        let is_first = line.waiting.first().is_none_or(|first| turn < *first);
-        line.waiting.insert(turn);
+        let waiting = if lease.begins_later() {
+            &mut line.scheduled
+        } else {
+            &mut line.arrived
+        };
+        let is_first = waiting.first().is_none_or(|first| turn < *first);
+        waiting.insert(turn);
         is_first.then_some(id)
     }
 
@@ -154,8 +162,10 @@ impl Queue {
     pub(super) fn leave(&mut self, lease: &str) -> Option<LineId> {
         let (name, (id, due)) = self.places.remove_entry(lease)?;
         let line = self.lines.get_mut(&id)?;
-        line.waiting.remove(&(due, name));
-        if !line.waiting.is_empty() {
+        let turn = (due, name);
+        line.arrived.remove(&turn);
+        line.scheduled.remove(&turn);
+        if !line.arrived.is_empty() || !line.scheduled.is_empty() {
             return None;
         }
         self.close(id);
@@ -210,7 +220,8 @@ impl Queue {
             Line {
                 wish,
                 access,
-                waiting: Ranked::default(),
+                arrived: Ranked::default(),
+                scheduled: Ranked::default(),
                 pair,
             },
         );

@@ -22,6 +22,10 @@ impl<T: Ord> Ranked<T> {
         self.chunks.is_empty()
     }
 
+    pub(super) fn len(&self) -> usize {
+        self.chunks.iter().map(Vec::len).sum()
+    }
+
     pub(super) fn first(&self) -> Option<&T> {
         self.chunks.first()?.first()
     }

@@ -102,13 +102,9 @@ impl Settling<'_> {
         let mut candidates: BinaryHeap<Candidate> = BinaryHeap::new();
         for id in lines.keys() {
             let Namespace {
-                queue,
-                exporters,
-                leases,
-                ..
+                queue, exporters, ..
             } = &mut *self.namespace;
             if let Some(line) = queue.line(*id) {
-                leases.await_due(line.first(), now);
                 exporters.expect(&line.wish.selector);
                 let ceiling = line.access.ceiling();
                 candidates.extend(self.candidate(*id, ceiling));

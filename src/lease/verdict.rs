@@ -125,7 +125,8 @@ impl Namespace {
         }
         let mut text = distinct.join("; ");
         if text.len() > DESCRIPTIONS_LIMIT {
-            text.truncate(text.floor_char_boundary(DESCRIPTIONS_LIMIT));
+            let whole = (0..=DESCRIPTIONS_LIMIT).rev().find(|end| text.is_char_boundary(*end));
+            text.truncate(whole.unwrap_or_default());
             text.push_str("...");
         }
         text

@@ -106,7 +106,7 @@ fn parameter<'q>(binding: &Binding, pair: &'q str) -> Result<Entry<'q>, Fault> {
     let (raw_name, raw_value) = pair.split_once('=').unwrap_or((pair, ""));
     let name = form_text(raw_name).map_err(|why| invalid(raw_name.to_owned(), why))?;
     let path =
-        resolve(binding.request, &name).map_err(|why| invalid(name.clone().into_owned(), why))?;
+        resolve(binding, &name).map_err(|why| invalid(name.clone().into_owned(), why))?;
     if let Some(why) = taken(binding, &path) {
         return Err(invalid(name.into_owned(), why));
     }
@@ -126,9 +126,9 @@ fn form_text(raw: &str) -> Result<Cow<'_, str>, &'static str> {
 }
 
 /// The fields that a parameter's dotted name leads through.
-fn resolve(message: &'static Message, name: &str) -> Result<Vec<&'static Field>, String> {
+fn resolve(binding: &Binding, name: &str) -> Result<Vec<&'static Field>, String> {
     let mut path: Vec<&'static Field> = vec![];
-    let mut message = Some(message);
+    let mut message = Some(binding.request);
     for part in name.split('.') {
         let Some(inside) = message else {
             return Err(format!(
@@ -138,7 +138,7 @@ fn resolve(message: &'static Message, name: &str) -> Result<Vec<&'static Field>,
         };
         let field = inside
             .field(part)
-            .ok_or_else(|| unknown("query parameter", part, inside))?;
+            .ok_or_else(|| unknown("query parameter", part, &addressable(binding, &path, inside)))?;
         message = match field.kind {
             Kind::Message(inner) if !field.repeated => Some(inner),
             _ => None,
@@ -159,6 +159,17 @@ fn resolve(message: &'static Message, name: &str) -> Result<Vec<&'static Field>,
         )),
         _ => Err("only a request body can carry this field".to_owned()),
     }
+}
+
+/// The names that can stand in the query where an unknown one stood.
+fn addressable(binding: &Binding, path: &[&'static Field], inside: &Message) -> Vec<&'static str> {
+    let addressable = inside.fields.iter().filter(|field| match field.kind {
+        Kind::Text => true,
+        Kind::Message(_) => !field.repeated,
+        Kind::Opaque => false,
+    });
+    let free = addressable.filter(|field| taken(binding, &[path, &[*field]].concat()).is_none());
+    free.map(|field| field.json).collect()
 }
 
 /// Why the query may not bind this field: path or body already do (`google/api/http.proto`).
@@ -187,21 +198,14 @@ fn refuse_twice(entries: &[Entry]) -> Result<(), Fault> {
 }
 
 /// What to tell of a field that does not exist.
-fn unknown(what: &str, name: &str, message: &Message) -> String {
-    let names = message.fields.iter().map(|field| field.json);
-    let near = names
-        .clone()
-        .map(|known| (strsim::damerau_levenshtein(known, name), known))
-        .min();
-    match near {
-        Some((distance, near)) if distance <= 1 + name.len() / 4 => {
+fn unknown(what: &str, name: &str, known: &[&str]) -> String {
+    let distance = |known: &&&str| strsim::damerau_levenshtein(known, name);
+    match known.iter().min_by_key(distance) {
+        None => format!("no such {what}; there are none"),
+        Some(near) if distance(&near) <= 1 + name.len() / 4 => {
             format!("no such {what}; did you mean `{near}`?")
         }
-        Some(_) => {
-            let names: Vec<_> = names.collect();
-            format!("no such {what}; there are: {}", names.join(", "))
-        }
-        None => format!("no such {what}; there are none"),
+        Some(_) => format!("no such {what}; there are: {}", known.join(", ")),
     }
 }
 
@@ -240,7 +244,10 @@ fn explain(path: &str, trouble: Trouble, request: &'static Message) -> Fault {
                 }
             });
             let description =
-                message.map_or_else(|| "no such field".to_owned(), |m| unknown("field", name, m));
+                message.map_or_else(|| "no such field".to_owned(), |message| {
+                    let known: Vec<&str> = message.fields.iter().map(|field| field.json).collect();
+                    unknown("field", name, &known)
+                });
             (joined(&known, name), description)
         }
         (None, Some(name)) => (
@@ -283,8 +290,8 @@ fn invalid(field: impl Into<String>, description: impl Into<String>) -> Fault {
         description: description.into(),
     };
     let message = match violation.field.as_str() {
-        "" => format!("invalid request: {}", violation.description),
-        field => format!("invalid value for `{field}`: {}", violation.description),
+        "" => violation.description.clone(),
+        field => format!("{field}: {}", violation.description),
     };
     Fault::invalid_argument("INVALID_FIELD", message).with_violation(violation)
 }

@@ -6,11 +6,13 @@ use tonic::metadata::MetadataMap;
 
 /// Request headers that become metadata under their own name. Every other one stays out, save with
 /// the prefix `Grpc-Metadata-`, which is taken off.
-const FORWARDED: [HeaderName; 7] = [
+const FORWARDED: [HeaderName; 9] = [
     header::AUTHORIZATION,
     header::IF_MATCH,
     header::IF_NONE_MATCH,
     header::USER_AGENT,
+    HeaderName::from_static("last-event-id"),
+    HeaderName::from_static("prefer"),
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
     HeaderName::from_static("x-request-id"),

@@ -11,6 +11,7 @@
 //! the match, raw `%2F`) are the sharp edges that decide whether a gateway can be trusted.
 
 mod bind;
+mod events;
 mod fields;
 mod mask;
 mod matcher;
@@ -38,6 +39,7 @@ use serde::de::DeserializeOwned;
 use tower::{Layer, Service};
 
 pub use bind::bind;
+pub use events::{Event, Events, Follow};
 pub use matcher::{Conflict, Match, Matcher, Outcome};
 pub use rejection::Rejection;
 pub use row::{Binding, Body, Capture, Field, Kind, Message, Segment};
@@ -142,23 +144,29 @@ where
     let binding = found.route.binding;
     let (parts, body) = request.into_parts();
     negotiate::content_type(&parts.headers, &body)?;
-    negotiate::accept(&parts.headers, &[negotiate::JSON])?;
+    let format = negotiate::accept(&parts.headers, &[negotiate::JSON, negotiate::SSE])?;
     let body = rejection::read(body, limits.body).await?;
-    let message = bind(
-        binding,
-        found.captures(parts.uri.path()),
-        parts.uri.query(),
-        &body,
-    )?;
-    let reply = method(metadata::request(parts, message)).await?;
+    let message = bind(binding, found.captures(parts.uri.path()), parts.uri.query(), &body)?;
+    let mut request = metadata::request(parts, message);
+    if format == negotiate::SSE {
+        // Refused before the method is called where following makes no sense.
+        if binding.method != "GET" {
+            return Err(Rejection::not_acceptable(&[negotiate::JSON]));
+        }
+        let last_event_id = request.metadata().get("last-event-id").and_then(|id| id.to_str().ok());
+        let follow = Follow { last_event_id: last_event_id.map(str::to_owned) };
+        request.extensions_mut().insert(follow);
+    }
+    let mut reply = method(request).await?;
+    let events = reply.extensions_mut().remove::<Events>();
     let (metadata, message, _) = reply.into_parts();
-    let json = encode(binding, &message)?;
-    Ok((
-        metadata::response(metadata),
-        [(header::CONTENT_TYPE, negotiate::JSON)],
-        json,
-    )
-        .into_response())
+    let headers = metadata::response(metadata);
+    let content_type = [(header::CONTENT_TYPE, format)];
+    match (format, events) {
+        (negotiate::SSE, Some(events)) => Ok((headers, content_type, events.into_body()).into_response()),
+        (negotiate::SSE, None) => Err(Rejection::not_acceptable(&[negotiate::JSON])),
+        _ => Ok((headers, content_type, encode(binding, &message)?).into_response()),
+    }
 }
 
 /// A server-streaming call. What fails before the first message has a status of its own.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jumpstarter_gateway::lease::{
-    Book, Change, Client, ConditionKind, Duration, Exporter, ExporterStatus, Lease, LeaseQuery,
-    LeaseState, Name, Policy, Record, Timestamp,
+    Book, Client, ConditionKind, Duration, Exporter, ExporterStatus, Lease, LeaseQuery, LeaseState,
+    Policy, Record, Timestamp,
 };
 
 use crate::world::{NAMESPACE, seconds};
@@ -27,7 +27,13 @@ impl Model {
     pub fn of(book: &Book, now: Timestamp) -> Self {
         let (exporters, clients) = (Vec::new(), BTreeMap::new());
         let (policies, leases) = (Vec::new(), BTreeMap::new());
-        let mut model = Self { now, exporters, clients, policies, leases };
+        let mut model = Self {
+            now,
+            exporters,
+            clients,
+            policies,
+            leases,
+        };
         for record in book.records() {
             match record {
                 Record::Exporter(exporter) => model.exporters.push(exporter),
@@ -41,10 +47,6 @@ impl Model {
             }
         }
         model
-    }
-
-    pub fn lease(&self, name: &Name) -> Option<&Arc<Lease>> {
-        self.leases.get(&name.id)
     }
 
     /// Rule I15.
@@ -79,25 +81,38 @@ impl Model {
 
     /// Rules I10, I14, I16, for a lease that has just been given its exporter: nobody still waits
     /// who went before it there, and nothing is still free that would have been better for it.
-    pub fn nobody_was_overtaken_by(&self, lease: &Lease, change: &Change) {
-        let Change::Put(Record::Lease(changed)) = change else { return };
-        let is_new = changed.effective_begin == Some(self.now)
-            && changed.ended.is_none()
-            && changed.conditions.last().is_some_and(|one| one.last_transition == self.now);
-        let exporter = changed.exporter.as_ref().and_then(|id| self.exporter(id));
-        let (Some(exporter), true) = (exporter, is_new && lease.ended.is_none()) else { return };
-        let Some(own) = self.standing(lease, exporter) else { return };
+    pub fn nobody_was_overtaken_by(&self, lease: &Lease) {
+        let exporter = lease.exporter.as_ref().and_then(|id| self.exporter(id));
+        let Some(exporter) = exporter else { return };
+        let Some(own) = self.standing(lease, exporter) else {
+            return;
+        };
         for other in self.due() {
             let standing = self.standing(other, exporter);
             let is_overtaken = standing.is_some_and(|standing| standing < own);
-            assert!(!is_overtaken, "on {}\n{lease:#?}\nhas overtaken\n{other:#?}", exporter.name);
+            assert!(
+                !is_overtaken,
+                "on {}\n{lease:#?}\nhas overtaken\n{other:#?}",
+                exporter.name
+            );
         }
         let rank = |exporter: &Exporter| {
-            Some((Reverse(self.priority(lease, exporter)?), exporter.name.id.clone()))
+            Some((
+                Reverse(self.priority(lease, exporter)?),
+                exporter.name.id.clone(),
+            ))
         };
-        for other in self.exporters.iter().filter(|other| self.is_available(other)) {
+        for other in self
+            .exporters
+            .iter()
+            .filter(|other| self.is_available(other))
+        {
             let is_better = rank(other).is_some_and(|theirs| Some(theirs) < rank(exporter));
-            assert!(!is_better, "{} was better than {} for\n{lease:#?}", other.name, exporter.name);
+            assert!(
+                !is_better,
+                "{} was better than {} for\n{lease:#?}",
+                other.name, exporter.name
+            );
         }
     }
 
@@ -120,7 +135,11 @@ impl Model {
             };
             let kinds: Vec<ConditionKind> = lease.conditions.iter().map(|one| one.kind).collect();
             assert!(is_sound && kinds.is_sorted(), "{lease:#?}");
-            assert_eq!(lease.effective_begin.is_some(), lease.exporter.is_some(), "{lease:#?}");
+            assert_eq!(
+                lease.effective_begin.is_some(),
+                lease.exporter.is_some(),
+                "{lease:#?}"
+            );
         }
     }
 
@@ -158,7 +177,7 @@ impl Model {
             LeaseState::Ended
         } else if lease.exporter.is_some() {
             LeaseState::Ready
-        } else if lease.begin.is_some_and(|begin| begin > self.now) {
+        } else if self.is_scheduled(lease) {
             LeaseState::Scheduled
         } else {
             LeaseState::Pending
@@ -194,7 +213,10 @@ impl Model {
         let goes_before = |other: &&Lease| {
             other.name != lease.name
                 && self.exporters.iter().any(|exporter| {
-                    match (self.standing(other, exporter), self.standing(lease, exporter)) {
+                    match (
+                        self.standing(other, exporter),
+                        self.standing(lease, exporter),
+                    ) {
                         (Some(theirs), Some(own)) => theirs < own,
                         _ => false,
                     }
@@ -204,7 +226,10 @@ impl Model {
     }
 
     fn active(&self) -> impl Iterator<Item = &Lease> {
-        self.leases.values().map(|lease| &**lease).filter(|lease| lease.ended.is_none())
+        self.leases
+            .values()
+            .map(|lease| &**lease)
+            .filter(|lease| lease.ended.is_none())
     }
 
     /// Those that wait and whose time has come.
@@ -213,18 +238,34 @@ impl Model {
     }
 
     fn is_due(&self, lease: &Lease) -> bool {
-        lease.exporter.is_none() && due(lease) <= self.now
+        lease.exporter.is_none() && !self.is_scheduled(lease)
+    }
+
+    /// Its begin is to come, and was when it was created.
+    fn is_scheduled(&self, lease: &Lease) -> bool {
+        lease
+            .begin
+            .is_some_and(|begin| begin > self.now && begin > lease.created)
     }
 
     fn exporter(&self, id: &str) -> Option<&Exporter> {
-        self.exporters.iter().map(|exporter| &**exporter).find(|one| *one.name.id == *id)
+        self.exporters
+            .iter()
+            .map(|exporter| &**exporter)
+            .find(|one| *one.name.id == *id)
     }
 
     fn is_available(&self, exporter: &Exporter) -> bool {
-        let is_held = self.active().any(|lease| lease.exporter.as_ref() == Some(&exporter.name.id));
-        let is_ready =
-            matches!(exporter.status, ExporterStatus::Available | ExporterStatus::Unspecified);
-        let is_heard = exporter.last_seen.is_some_and(|seen| self.now - seen <= seconds(60));
+        let is_held = self
+            .active()
+            .any(|lease| lease.exporter.as_ref() == Some(&exporter.name.id));
+        let is_ready = matches!(
+            exporter.status,
+            ExporterStatus::Available | ExporterStatus::Unspecified
+        );
+        let is_heard = exporter
+            .last_seen
+            .is_some_and(|seen| self.now - seen <= seconds(60));
         !is_held && (exporter.is_static || exporter.registered && is_ready && is_heard)
     }
 
@@ -243,19 +284,26 @@ impl Model {
             return fits.then_some(0);
         }
         let client = self.clients.get(&lease.client)?;
-        let about = self.policies.iter().filter(|one| one.exporters.matches(&exporter.labels));
+        let about = self
+            .policies
+            .iter()
+            .filter(|one| one.exporters.matches(&exporter.labels));
         let rules = about.flat_map(|policy| &policy.rules).filter(|rule| {
             let length = lease.duration.unwrap_or_default();
             !rule.spot_access
                 && rule.from.iter().any(|from| from.matches(&client.labels))
-                && rule.maximum_duration.is_none_or(|maximum| length <= maximum)
+                && rule
+                    .maximum_duration
+                    .is_none_or(|maximum| length <= maximum)
         });
         rules.map(|rule| rule.priority).max()
     }
 }
 
 fn due(lease: &Lease) -> Timestamp {
-    lease.begin.map_or(lease.created, |begin| begin.max(lease.created))
+    lease
+        .begin
+        .map_or(lease.created, |begin| begin.max(lease.created))
 }
 
 /// Rules J1-J3.

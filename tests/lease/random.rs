@@ -35,8 +35,8 @@ impl Random {
         self.below(count) == 0
     }
 
-    pub fn of<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
-        &choices[self.below(choices.len() as u64) as usize]
+    pub fn of<T: Clone>(&mut self, choices: &[T]) -> T {
+        choices[self.below(choices.len() as u64) as usize].clone()
     }
 }
 
@@ -97,7 +97,11 @@ pub struct Actor {
 
 impl Actor {
     pub fn new(random: &mut Random) -> Self {
-        Self { has_policies: random.one_in(2), created: 0, has_lab: false }
+        Self {
+            has_policies: random.one_in(2),
+            created: 0,
+            has_lab: false,
+        }
     }
 
     /// What somebody asks for next.
@@ -112,19 +116,28 @@ impl Actor {
             50..70 => release(random, world),
             70 => self.lab(random),
             71 => let_go(random, world),
-            72..78 => Command::RegisterExporter { name: name(random.of(&EXPORTERS)), labels: own(random) },
+            72..78 => Command::RegisterExporter {
+                name: name(random.of(&EXPORTERS)),
+                labels: own(random),
+            },
             78..88 => Command::ReportStatus {
                 name: name(random.of(&EXPORTERS)),
-                status: *random.of(&STATUSES),
+                status: random.of(&STATUSES),
                 message: String::new(),
             },
-            88..97 => Command::ExporterSeen { name: name(random.of(&EXPORTERS)) },
-            97 => Command::ExporterConnected { name: name(random.of(&EXPORTERS)) },
+            88..97 => Command::ExporterSeen {
+                name: name(random.of(&EXPORTERS)),
+            },
+            97 => Command::ExporterConnected {
+                name: name(random.of(&EXPORTERS)),
+            },
             98 if random.one_in(3) => Command::UnregisterExporter {
                 name: name(random.of(&EXPORTERS)),
                 reason: String::new(),
             },
-            _ => Command::ExporterSeen { name: name(random.of(&EXPORTERS)) },
+            _ => Command::ExporterSeen {
+                name: name(random.of(&EXPORTERS)),
+            },
         }
     }
 
@@ -141,9 +154,17 @@ impl Actor {
         self.created += 1;
         // Names out of order, and now and then one that is taken.
         let number = self.created.wrapping_mul(7_919) % 10_007;
-        let id = if random.one_in(20) { self.created / 2 } else { number };
+        let id = if random.one_in(20) {
+            self.created / 2
+        } else {
+            number
+        };
         let by_name = random.one_in(4);
-        let selector = if by_name && random.one_in(2) { "" } else { random.of(&SELECTORS) };
+        let selector = if by_name && random.one_in(2) {
+            ""
+        } else {
+            random.of(&SELECTORS)
+        };
         let mut tags = Labels::new();
         if random.one_in(3) {
             tags.insert("build", random.below(3).to_string());
@@ -155,9 +176,9 @@ impl Actor {
         CreateLease {
             name: name(&format!("lease-{id:05}")),
             named: random.one_in(2),
-            client: Arc::from(*random.of(&CLIENTS)),
+            client: Arc::from(random.of(&CLIENTS)),
             selector: selector.to_owned(),
-            exporter_name: by_name.then(|| (*random.of(&EXPORTERS)).to_owned()),
+            exporter_name: by_name.then(|| random.of(&EXPORTERS).to_owned()),
             allow_disabled: random.one_in(3),
             begin,
             end,
@@ -175,30 +196,48 @@ impl Actor {
             }
             let mut labels = Labels::new();
             if !random.one_in(6) {
-                labels.insert("board", *random.of(&["a", "a", "b", "c"]));
+                labels.insert("board", random.of(&["a", "a", "b", "c"]));
             }
             if random.one_in(2) {
-                labels.insert("site", *random.of(&["x", "y"]));
+                labels.insert("site", random.of(&["x", "y"]));
             }
             let (enabled, is_static) = (!random.one_in(6), random.one_in(2));
-            exporters.push(DeclaredExporter { name: name(id), labels, enabled, is_static });
+            exporters.push(DeclaredExporter {
+                name: name(id),
+                labels,
+                enabled,
+                is_static,
+            });
         }
         let clients = CLIENTS.iter().filter(|_| !random.one_in(10)).map(|id| {
             let labels = Labels::from([("client", *id)]);
-            Client { name: name(id), labels, username: None, revision: 0 }
+            Client {
+                name: name(id),
+                labels,
+                username: None,
+                revision: 0,
+            }
         });
         let clients = clients.collect();
-        let count = if self.has_policies { random.below(4) } else { 0 };
+        let count = if self.has_policies {
+            random.below(4)
+        } else {
+            0
+        };
         let policies = (0..count).map(|index| policy(random, index)).collect();
-        Command::ReplaceLab { exporters, clients, policies }
+        Command::ReplaceLab {
+            exporters,
+            clients,
+            policies,
+        }
     }
 }
 
 fn policy(random: &mut Random, index: u64) -> Policy {
-    let exporters = *random.of(&["", "board=a", "site=x", "board in (a,b)", "!site"]);
+    let exporters = random.of(&["", "board=a", "site=x", "board in (a,b)", "!site"]);
     let rules = (0..=random.below(3)).map(|_| PolicyRule {
         from: (0..=random.below(2))
-            .map(|_| *random.of(&["", "client=anna", "client in (ben,cid)", "client!=ben"]))
+            .map(|_| random.of(&["", "client=anna", "client in (ben,cid)", "client!=ben"]))
             .map(|text| Selector::parse(text).unwrap())
             .collect(),
         priority: random.below(3) as i64,
@@ -243,7 +282,11 @@ fn update(random: &mut Random, world: &World) -> Command {
         return Command::ExporterSeen { name: name("e0") };
     };
     let (begin, end, duration) = times(random, world.now);
-    let caller = if random.one_in(20) { Arc::from(*random.of(&CLIENTS)) } else { lease.client };
+    let caller = if random.one_in(20) {
+        Arc::from(random.of(&CLIENTS))
+    } else {
+        lease.client
+    };
     let clears = random.one_in(6);
     Command::UpdateLease(UpdateLease {
         name: lease.name,
@@ -252,7 +295,7 @@ fn update(random: &mut Random, world: &World) -> Command {
         begin: (begin.is_some() || clears && random.one_in(2)).then_some(begin),
         end: (end.is_some() || clears && random.one_in(2)).then_some(end),
         duration: (duration.is_some() || clears && random.one_in(2)).then_some(duration),
-        transfer_to: random.one_in(5).then(|| Arc::from(*random.of(&CLIENTS))),
+        transfer_to: random.one_in(5).then(|| Arc::from(random.of(&CLIENTS))),
         unchanged: Unchanged::default(),
     })
 }
@@ -261,15 +304,26 @@ fn release(random: &mut Random, world: &World) -> Command {
     let Some(lease) = any_lease(random, world) else {
         return Command::ExporterSeen { name: name("e0") };
     };
-    let caller = if random.one_in(20) { Arc::from(*random.of(&CLIENTS)) } else { lease.client };
-    Command::ReleaseLease(ReleaseLease { name: lease.name, caller, if_revision: None })
+    let caller = if random.one_in(20) {
+        Arc::from(random.of(&CLIENTS))
+    } else {
+        lease.client
+    };
+    Command::ReleaseLease(ReleaseLease {
+        name: lease.name,
+        caller,
+        if_revision: None,
+    })
 }
 
 fn let_go(random: &mut Random, world: &World) -> Command {
     match any_lease(random, world) {
         Some(lease) => {
             let exporter = name(lease.exporter.as_deref().unwrap_or("e0"));
-            Command::ReleaseHeldLease { exporter, lease: lease.name.id }
+            Command::ReleaseHeldLease {
+                exporter,
+                lease: lease.name.id,
+            }
         }
         None => Command::ExporterSeen { name: name("e0") },
     }
@@ -283,10 +337,14 @@ fn any_lease(random: &mut Random, world: &World) -> Option<Lease> {
         _ => None,
     });
     let leases: Vec<Arc<Lease>> = leases.collect();
-    (!leases.is_empty()).then(|| Lease::clone(random.of(&leases)))
+    (!leases.is_empty()).then(|| random.of(&leases).as_ref().clone())
 }
 
 /// What an exporter says of itself when it registers.
 fn own(random: &mut Random) -> Labels {
-    if random.one_in(4) { Labels::from([("jumpstarter.dev/self", "1")]) } else { Labels::new() }
+    if random.one_in(4) {
+        Labels::from([("jumpstarter.dev/self", "1")])
+    } else {
+        Labels::new()
+    }
 }

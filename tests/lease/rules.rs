@@ -50,16 +50,20 @@ const TABLE: &str = include_str!("rules.tsv");
 fn rows() -> impl Iterator<Item = (&'static str, &'static str, &'static str)> {
     TABLE.lines().map(|row| {
         let mut columns = row.split('\t');
-        let mut next = || columns.next().unwrap_or_else(|| panic!("{row:?} has no three columns"));
+        let mut next = || {
+            columns
+                .next()
+                .unwrap_or_else(|| panic!("{row:?} has no three columns"))
+        };
         (next(), next(), next())
     })
 }
 
 #[test]
 fn every_rule_is_in_the_table_once_and_in_order() {
-    let expected = SECTIONS.iter().flat_map(|(section, count)| {
-        (1..=*count).map(move |number| format!("{section}{number}"))
-    });
+    let expected = SECTIONS
+        .iter()
+        .flat_map(|(section, count)| (1..=*count).map(move |number| format!("{section}{number}")));
     let found: Vec<&str> = rows().map(|(rule, ..)| rule).collect();
     assert_eq!(found, expected.collect::<Vec<_>>());
 }
@@ -75,17 +79,29 @@ fn what_the_table_names_is_there() {
             "elsewhere" | "void" => name.len() > 3,
             _ => false,
         };
-        missing.extend(by.split("; ").filter(|name| !is_known(name)).map(|name| {
-            format!("{rule}: {how}: {name}")
-        }));
+        missing.extend(
+            by.split("; ")
+                .filter(|name| !is_known(name))
+                .map(|name| format!("{rule}: {how}: {name}")),
+        );
     }
-    assert!(missing.is_empty(), "rules.tsv names what is not there:\n{}", missing.join("\n"));
+    assert!(
+        missing.is_empty(),
+        "rules.tsv names what is not there:\n{}",
+        missing.join("\n")
+    );
 }
 
 #[test]
 fn every_scenario_is_there_for_some_rule() {
     let named: BTreeSet<&str> = rows().flat_map(|(_, _, by)| by.split("; ")).collect();
     let titles = scenarios().into_iter().map(|one| one.title);
-    let unnamed: Vec<String> = titles.filter(|title| !named.contains(title.as_str())).collect();
-    assert!(unnamed.is_empty(), "no rule in rules.tsv names:\n{}", unnamed.join("\n"));
+    let unnamed: Vec<String> = titles
+        .filter(|title| !named.contains(title.as_str()))
+        .collect();
+    assert!(
+        unnamed.is_empty(),
+        "no rule in rules.tsv names:\n{}",
+        unnamed.join("\n")
+    );
 }

@@ -158,12 +158,19 @@ impl Play {
     /// Puts a lease into the books that no command would make: it asks for nothing.
     fn forge(&mut self, step: &Step) {
         let mut world = World::new(Settings::default());
-        let Command::CreateLease(mut command) = create(step) else { unreachable!() };
+        let Command::CreateLease(mut command) = create(step) else {
+            unreachable!()
+        };
         command.selector = "a=1".to_owned();
         world.submit(&Command::CreateLease(command)).unwrap();
         let made = world.changes.first().expect("a lease");
-        let Change::Put(Record::Lease(lease)) = made else { panic!("{made:?} is no lease") };
-        let lease = Lease { selector: Arc::default(), ..Lease::clone(lease) };
+        let Change::Put(Record::Lease(lease)) = made else {
+            panic!("{made:?} is no lease")
+        };
+        let lease = Lease {
+            selector: Arc::default(),
+            ..Lease::clone(lease)
+        };
         let change = Change::Put(Record::Lease(Arc::new(lease)));
         self.world.writer.apply(&change);
         self.world.published.apply(&change);

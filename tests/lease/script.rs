@@ -134,7 +134,10 @@ pub fn span(text: &str) -> Duration {
         "{text:?} is no span of time: a unit is missing"
     );
     let nanos = sign * nanos;
-    Duration::new((nanos / 1_000_000_000) as i64, (nanos % 1_000_000_000) as i32)
+    Duration::new(
+        (nanos / 1_000_000_000) as i64,
+        (nanos % 1_000_000_000) as i32,
+    )
 }
 
 impl Step {

@@ -36,7 +36,9 @@ pub fn resources(pool: &DescriptorPool) -> Vec<Resource> {
             .map(|definition| resource(None, definition))
             .collect::<Vec<_>>()
     });
-    let messages = pool.all_messages().filter_map(|message| resource_of(&message));
+    let messages = pool
+        .all_messages()
+        .filter_map(|message| resource_of(&message));
     files.chain(messages).collect()
 }
 

@@ -25,21 +25,35 @@ that fails after its first message ends with `{\"error\": …}`, which holds a `
 event it is called `error`.";
 
 /// The answer of a binding, with the example and the headers of its operation in the supplement.
-pub fn answer(binding: &Binding, prose: &Prose, schemas: &mut Schemas, own: &Value) -> ResponseBuilder {
+pub fn answer(
+    binding: &Binding,
+    prose: &Prose,
+    schemas: &mut Schemas,
+    own: &Value,
+) -> ResponseBuilder {
     let output = binding.rpc.output();
     let (schema, text) = match &binding.response_body {
         Some(field) => (field_alone(field, schemas), prose.of(field)),
         None if is_http_body(&output) => (binary(), "The content.".to_owned()),
-        None => (schemas.message(&output, Purpose::Whole), description(&output, prose)),
+        None => (
+            schemas.message(&output, Purpose::Whole),
+            description(&output, prose),
+        ),
     };
     let response = match (is_http_body(&output), binding.rpc.is_server_streaming()) {
         (true, _) => {
             let content = ContentBuilder::new().schema(Some(schema));
-            ResponseBuilder::new().description(text).content(ANYTHING, content.build())
+            ResponseBuilder::new()
+                .description(text)
+                .content(ANYTHING, content.build())
         }
         (false, false) => {
-            let content = ContentBuilder::new().schema(Some(schema)).example(own.get("response").cloned());
-            ResponseBuilder::new().description(text).content(JSON, content.build())
+            let content = ContentBuilder::new()
+                .schema(Some(schema))
+                .example(own.get("response").cloned());
+            ResponseBuilder::new()
+                .description(text)
+                .content(JSON, content.build())
         }
         (false, true) => streamed(&text, schema),
     };
@@ -77,7 +91,10 @@ fn streamed(text: &str, schema: RefOr<Schema>) -> ResponseBuilder {
 fn field_alone(field: &FieldDescriptor, schemas: &mut Schemas) -> RefOr<Schema> {
     let schema = unannotated(schemas.field(field, Purpose::Whole));
     if field.supports_presence() {
-        OneOfBuilder::new().item(schema).item(plain(Type::Null, None)).into()
+        OneOfBuilder::new()
+            .item(schema)
+            .item(plain(Type::Null, None))
+            .into()
     } else {
         schema
     }
@@ -90,5 +107,9 @@ pub fn is_http_body(message: &MessageDescriptor) -> bool {
 
 /// Bytes of whatever type the content says.
 pub fn binary() -> RefOr<Schema> {
-    plain(Type::String, Some(SchemaFormat::KnownFormat(KnownFormat::Binary))).into()
+    plain(
+        Type::String,
+        Some(SchemaFormat::KnownFormat(KnownFormat::Binary)),
+    )
+    .into()
 }

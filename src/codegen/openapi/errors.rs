@@ -115,28 +115,46 @@ const FAILURES: [Failure; 14] = [
     },
 ];
 
-/// References to the error responses of an operation, by HTTP status: what the gateway itself can
-/// answer, and what the comments on the rpc, its service and its request name as code.
-/// `conditional`: it heeds `If-Match`.
-pub fn responses(binding: &Binding, prose: &Prose, conditional: bool) -> BTreeMap<&'static str, Ref> {
+/// The error responses of an operation, by HTTP status: what the gateway itself can answer, and what
+/// the comments on the rpc, its service and its request name as code. They are components, but for
+/// those with an example in `own`, the operation's part of the supplement.
+pub fn responses(
+    binding: &Binding,
+    prose: &Prose,
+    schemas: &mut Schemas,
+    own: &Value,
+) -> BTreeMap<&'static str, RefOr<Response>> {
     let mut statuses = BTreeSet::from(["400", "401", "406", "500", "503", "default"]);
     if names_something(binding) {
         statuses.insert("404");
     }
-    if conditional {
+    if own["requestHeaders"].get("If-Match").is_some() {
         statuses.insert("412");
     }
     if !matches!(binding.body, Body::None) {
         statuses.extend(["413", "415"]);
     }
-    let (rpc, service, request) = (&binding.rpc, binding.rpc.parent_service(), binding.rpc.input());
+    let (rpc, service, request) = (
+        &binding.rpc,
+        binding.rpc.parent_service(),
+        binding.rpc.input(),
+    );
     let mut named = [prose.codes(rpc), prose.codes(service)].concat();
     named.extend(request.fields().flat_map(|field| prose.codes(&field)));
-    let meant = |failure: &&Failure| {
-        statuses.contains(failure.status) || named.iter().any(|code| failure.codes.contains(&code.as_str()))
+    let met = |failure: &&Failure| {
+        statuses.contains(failure.status)
+            || named
+                .iter()
+                .any(|code| failure.codes.contains(&code.as_str()))
     };
-    let failures = FAILURES.iter().filter(meant);
-    failures.map(|failure| (failure.status, Ref::from_response_name(failure.component))).collect()
+    let response = |failure: &Failure| {
+        let response = match own["errors"].get(failure.status) {
+            Some(example) => response(failure, schemas, Some(example)).into(),
+            None => Ref::from_response_name(failure.component).into(),
+        };
+        (failure.status, response)
+    };
+    FAILURES.iter().filter(met).map(response).collect()
 }
 
 /// Whether the path names a resource, which may not exist, and not just a place to look in.
@@ -147,26 +165,36 @@ fn names_something(binding: &Binding) -> bool {
     binding.captures.iter().any(named) || matches!(last, Some(Segment::One | Segment::Rest))
 }
 
-/// The components of the statuses that operations refer to, each with its example from `examples`,
-/// which has them by HTTP status.
+/// The components that [`responses`] refers to, of these HTTP statuses, each with its example from
+/// `examples`.
 pub fn components(
     statuses: &BTreeSet<String>,
     schemas: &mut Schemas,
     examples: &Value,
 ) -> BTreeMap<String, RefOr<Response>> {
-    let status = schemas.add(STATUS, status());
     let component = |failure: &Failure| {
-        let content = ContentBuilder::new().schema(Some(status.clone()));
-        let content = content.example(examples.get(failure.status).cloned()).build();
-        let mut response = ResponseBuilder::new().description(failure.meaning).content(JSON, content);
-        if failure.status == "401" {
-            let header = HeaderBuilder::new().schema(Some(plain(Type::String, None)));
-            let header = header.description(Some("`Bearer`: send a token (RFC 6750, section 3)."));
-            response = response.header("WWW-Authenticate", header.build());
-        }
+        let response = response(failure, schemas, examples.get(failure.status));
         (failure.component.to_owned(), response.into())
     };
-    FAILURES.iter().filter(|failure| statuses.contains(failure.status)).map(component).collect()
+    FAILURES
+        .iter()
+        .filter(|failure| statuses.contains(failure.status))
+        .map(component)
+        .collect()
+}
+
+fn response(failure: &Failure, schemas: &mut Schemas, example: Option<&Value>) -> ResponseBuilder {
+    let content = ContentBuilder::new().schema(Some(schemas.add(STATUS, status())));
+    let content = content.example(example.cloned()).build();
+    let response = ResponseBuilder::new()
+        .description(failure.meaning)
+        .content(JSON, content);
+    if failure.status != "401" {
+        return response;
+    }
+    let header = HeaderBuilder::new().schema(Some(plain(Type::String, None)));
+    let header = header.description(Some("`Bearer`: send a token (RFC 6750, section 3)."));
+    response.header("WWW-Authenticate", header.build())
 }
 
 /// `google.rpc.Status` in ProtoJSON.
@@ -198,5 +226,4 @@ fn status() -> ObjectBuilder {
         .property("details", details)
         .required("code")
         .required("message")
-        .required("details")
 }

@@ -12,7 +12,8 @@
 //!   "operations": {
 //!     "OPERATION_ID": {
 //!       "request": "an example", "requestHeaders": {"If-Match": "a description"},
-//!       "response": "an example", "responseHeaders": {"ETag": "a description"}
+//!       "response": "an example", "responseHeaders": {"ETag": "a description"},
+//!       "errors": {"HTTP_STATUS": "an example"}
 //!     }
 //!   },
 //!   "errors": {"HTTP_STATUS": "an example"}
@@ -29,6 +30,8 @@ mod parameters;
 mod prose;
 mod schemas;
 mod tags;
+#[cfg(test)]
+mod tests;
 mod types;
 
 use std::collections::BTreeSet;
@@ -38,7 +41,7 @@ use prost_reflect::MessageDescriptor;
 use serde_json::Value;
 use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityRequirement, SecurityScheme};
 use utoipa::openapi::{
-    Components, Info, InfoBuilder, LicenseBuilder, OpenApiBuilder, Paths, ServerBuilder, Tag,
+    Components, Info, InfoBuilder, LicenseBuilder, OpenApiBuilder, Paths, RefOr, ServerBuilder, Tag,
 };
 
 use self::operations::{Identity, method, operation};
@@ -72,9 +75,15 @@ pub fn document(services: &[Service], supplement: &str) -> Result<String, Box<dy
     let mut statuses = BTreeSet::new();
     for ((binding, location), id) in bindings.iter().zip(&locations).zip(&ids) {
         let tag = tags::tag(binding, &resources, &prose, &supplement["tags"]);
-        let identity = Identity { id, tag: &tag.name, location };
+        let identity = Identity {
+            id,
+            tag: &tag.name,
+            location,
+        };
         let operation = operation(binding, &identity, &prose, &mut schemas, &supplement);
-        statuses.extend(operation.responses.responses.keys().cloned());
+        let responses = operation.responses.responses.iter();
+        let shared = responses.filter(|(_, response)| matches!(response, RefOr::Ref(_)));
+        statuses.extend(shared.map(|(status, _)| status.clone()));
         paths.add_path_operation(&location.key, vec![method(binding)?], operation);
         if !tags.contains(&tag) {
             tags.push(tag);
@@ -93,9 +102,10 @@ pub fn document(services: &[Service], supplement: &str) -> Result<String, Box<dy
         parameters.map(|parameter| parameter.name.as_str()),
     )?;
 
+    refuse_strangers(&supplement, "errors", statuses.iter().map(String::as_str))?;
+
     let mut components = Components::new();
-    components.responses =
-        errors::components(&statuses, &mut schemas, &supplement["errors"]);
+    components.responses = errors::components(&statuses, &mut schemas, &supplement["errors"]);
     components.schemas = schemas.into_components();
     components.add_security_scheme("bearer", bearer());
     let document = OpenApiBuilder::new()
@@ -103,7 +113,10 @@ pub fn document(services: &[Service], supplement: &str) -> Result<String, Box<dy
             &supplement["info"],
             introduction::text(services, &resources, &prose),
         ))
-        .servers(Some([ServerBuilder::new().url(".").description(Some("This server")).build()]))
+        .servers(Some([ServerBuilder::new()
+            .url(".")
+            .description(Some("This server"))
+            .build()]))
         .tags(Some(tags))
         .paths(paths)
         .components(Some(components))

@@ -148,9 +148,12 @@ fn by_resource(
         patterns.find_map(|pattern| name(pattern, segments, at, whole))
     };
     let owned = |resource: &Resource| {
-        resource.message.as_ref() == Some(field.parent_message()) && resource.name_field == field.name()
+        resource.message.as_ref() == Some(field.parent_message())
+            && resource.name_field == field.name()
     };
-    let literal = segments.iter().any(|segment| matches!(segment, Segment::Literal(_)));
+    let literal = segments
+        .iter()
+        .any(|segment| matches!(segment, Segment::Literal(_)));
     look_up(&|resource| resource.kind == reference.kind, true)
         .or_else(|| look_up(&owned, true))
         .or_else(|| look_up(&|resource| resource.kind == reference.child_kind, false))
@@ -161,12 +164,19 @@ fn by_resource(
 /// is not asked for its beginning.
 fn name(pattern: &str, segments: &[Segment], at: usize, whole: bool) -> Option<String> {
     let parts: Vec<&str> = pattern.split('/').collect();
-    let long_enough = if whole { parts.len() == segments.len() } else { parts.len() >= segments.len() };
-    let fits = segments.iter().zip(&parts).all(|(segment, part)| match segment {
-        Segment::Literal(text) => text == part,
-        Segment::One => variable(part).is_some(),
-        Segment::Rest => false,
-    });
+    let long_enough = if whole {
+        parts.len() == segments.len()
+    } else {
+        parts.len() >= segments.len()
+    };
+    let fits = segments
+        .iter()
+        .zip(&parts)
+        .all(|(segment, part)| match segment {
+            Segment::Literal(text) => text == part,
+            Segment::One => variable(part).is_some(),
+            Segment::Rest => false,
+        });
     let name = variable(parts.get(at)?)?;
     (long_enough && fits).then(|| name.to_owned())
 }
@@ -223,10 +233,15 @@ fn singular(plural: &str) -> Option<String> {
 /// One path cannot have two parameters of one name: they take the name of their field before
 /// their own, and a number where that is not enough.
 fn make_distinct(binding: &Binding, parameters: &mut [Parameter]) {
-    let names: Vec<String> = parameters.iter().map(|parameter| parameter.name.clone()).collect();
+    let names: Vec<String> = parameters
+        .iter()
+        .map(|parameter| parameter.name.clone())
+        .collect();
     let mut taken = BTreeSet::new();
     for parameter in parameters {
-        let capture = parameter.capture.and_then(|index| binding.captures.get(index));
+        let capture = parameter
+            .capture
+            .and_then(|index| binding.captures.get(index));
         let field = capture.and_then(|capture| capture.variable.path.last());
         let shared = names.iter().filter(|name| **name == parameter.name).count() > 1;
         if let Some(field) = field.filter(|field| shared && **field != parameter.name) {

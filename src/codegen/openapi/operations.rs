@@ -40,7 +40,10 @@ pub fn method(binding: &Binding) -> Result<HttpMethod, RuleError> {
         "TRACE" => Ok(HttpMethod::Trace),
         other => Err(RuleError {
             rpc: binding.rpc.full_name().to_owned(),
-            what: format!("OpenAPI 3.1 cannot describe the method `{other}` of `{}`", binding.path),
+            what: format!(
+                "OpenAPI 3.1 cannot describe the method `{other}` of `{}`",
+                binding.path
+            ),
         }),
     }
 }
@@ -55,7 +58,12 @@ pub fn operation(
 ) -> Operation {
     let (summary, description) = prose.summary_and_rest(&binding.rpc);
     let own = &supplement["operations"][identity.id];
-    let mut parameters = path_parameters(binding, identity.location, schemas, &supplement["parameters"]);
+    let mut parameters = path_parameters(
+        binding,
+        identity.location,
+        schemas,
+        &supplement["parameters"],
+    );
     parameters.extend(query_parameters(binding, schemas));
     parameters.extend(header_parameters(&own["requestHeaders"]));
     let mut operation = OperationBuilder::new()
@@ -67,10 +75,12 @@ pub fn operation(
         .request_body(request_body(binding, schemas, own.get("request").cloned()))
         .response("200", answer(binding, prose, schemas, own))
         .deprecated(deprecated(&binding.rpc.options()).then_some(Deprecated::True))
-        .extensions(Some(Extensions::from_iter([("x-google-api-http", rule(binding))])));
-    let conditional = own["requestHeaders"].get("If-Match").is_some();
-    for (status, failure) in errors::responses(binding, prose, conditional) {
-        operation = operation.response(status, failure);
+        .extensions(Some(Extensions::from_iter([(
+            "x-google-api-http",
+            rule(binding),
+        )])));
+    for (status, response) in errors::responses(binding, prose, schemas, own) {
+        operation = operation.response(status, response);
     }
     operation.build()
 }
@@ -91,26 +101,49 @@ fn rule(binding: &Binding) -> Value {
 }
 
 /// The request body; none where the path binds all that there is.
-fn request_body(binding: &Binding, schemas: &mut Schemas, example: Option<Value>) -> Option<RequestBody> {
+fn request_body(
+    binding: &Binding,
+    schemas: &mut Schemas,
+    example: Option<Value>,
+) -> Option<RequestBody> {
     let (media_type, schema, required) = match &binding.body {
         Body::None => return None,
         Body::All => whole_request(binding, schemas)?,
         Body::Field(field) => {
             // A path that binds something inside the field has set it already.
-            let set = binding.captures.iter().any(|capture| capture.fields.first() == Some(field));
+            let set = binding
+                .captures
+                .iter()
+                .any(|capture| capture.fields.first() == Some(field));
             let required = behavior(field).required && !set;
             match Role::of(field) {
                 Role::Message(message) if is_http_body(&message) => (ANYTHING, binary(), required),
                 Role::Message(message) if binding.method == "PATCH" && !field.is_list() => {
                     (JSON, schemas.message(&message, Purpose::Patch), required)
                 }
-                _ => (JSON, unannotated(schemas.field(field, Purpose::Whole)), required),
+                _ => (
+                    JSON,
+                    unannotated(schemas.field(field, Purpose::Whole)),
+                    required,
+                ),
             }
         }
     };
-    let content = ContentBuilder::new().schema(Some(schema)).example(example).build();
-    let required = if required { Required::True } else { Required::False };
-    Some(RequestBodyBuilder::new().content(media_type, content).required(Some(required)).build())
+    let content = ContentBuilder::new()
+        .schema(Some(schema))
+        .example(example)
+        .build();
+    let required = if required {
+        Required::True
+    } else {
+        Required::False
+    };
+    Some(
+        RequestBodyBuilder::new()
+            .content(media_type, content)
+            .required(Some(required))
+            .build(),
+    )
 }
 
 /// The body of `body: "*"`: every field that the path does not bind.
@@ -122,9 +155,17 @@ fn whole_request(
     if is_http_body(&request) {
         return Some((ANYTHING, binary(), false));
     }
-    let bound = binding.captures.iter().filter(|capture| capture.fields.len() == 1);
-    let bound: Vec<_> = bound.filter_map(|capture| capture.fields.first().cloned()).collect();
-    let mut rest = request.fields().filter(|field| !bound.contains(field)).peekable();
+    let bound = binding
+        .captures
+        .iter()
+        .filter(|capture| capture.fields.len() == 1);
+    let bound: Vec<_> = bound
+        .filter_map(|capture| capture.fields.first().cloned())
+        .collect();
+    let mut rest = request
+        .fields()
+        .filter(|field| !bound.contains(field))
+        .peekable();
     rest.peek()?;
     let required = rest.any(|field| behavior(&field).required);
     let schema = if bound.is_empty() {

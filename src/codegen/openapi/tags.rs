@@ -16,20 +16,32 @@ pub fn tag(binding: &Binding, resources: &[Resource], prose: &Prose, description
         Some(resource) => capitalised(&plural(resource)),
         None => noun(binding),
     };
-    let called = resources.iter().find(|resource| capitalised(&plural(resource)) == name);
+    let called = resources
+        .iter()
+        .find(|resource| capitalised(&plural(resource)) == name);
     let message = called.and_then(|resource| resource.message.as_ref());
     let comment = message.map(|message| prose.summary_and_rest(message).0 + ".");
     let description = descriptions[&name].as_str().map(str::to_owned).or(comment);
-    TagBuilder::new().name(name).description(description).build()
+    TagBuilder::new()
+        .name(name)
+        .description(description)
+        .build()
 }
 
 fn resource<'a>(binding: &Binding, resources: &'a [Resource]) -> Option<&'a Resource> {
     let output = binding.rpc.output();
-    let answered = resources.iter().find(|resource| resource.message.as_ref() == Some(&output));
+    let answered = resources
+        .iter()
+        .find(|resource| resource.message.as_ref() == Some(&output));
     let named = || {
-        let field = binding.captures.iter().find_map(|capture| capture.fields.last())?;
+        let field = binding
+            .captures
+            .iter()
+            .find_map(|capture| capture.fields.last())?;
         let reference = reference(field);
-        resources.iter().find(|resource| [&reference.kind, &reference.child_kind].contains(&&resource.kind))
+        resources
+            .iter()
+            .find(|resource| [&reference.kind, &reference.child_kind].contains(&&resource.kind))
     };
     answered.or_else(named)
 }

@@ -1,0 +1,274 @@
+//! The OpenAPI document: the checked-in files are what is served, and its examples are what the
+//! gateway answers. `tests/openapi/check` holds it against validators and generators of clients.
+
+#[allow(dead_code, reason = "other tests use the rest of it")]
+#[path = "http/harness.rs"]
+mod harness;
+
+use std::path::Path;
+use std::{env, fs};
+
+use jumpstarter_gateway::docs::{OPENAPI_JSON, OPENAPI_YAML};
+use serde_json::{Map, Value};
+
+use harness::{Answer, Gateway, answer};
+
+const EXPORTERS: &str = "/v1/namespaces/{namespace}/exporters";
+const EXPORTER: &str = "/v1/namespaces/{namespace}/exporters/{exporter}";
+const LEASES: &str = "/v1/namespaces/{namespace}/leases";
+const LEASE: &str = "/v1/namespaces/{namespace}/leases/{lease}";
+
+#[test]
+fn the_checked_in_files_are_what_is_served() {
+    for (name, served) in [
+        ("openapi.json", OPENAPI_JSON),
+        ("openapi.yaml", OPENAPI_YAML),
+    ] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR"))
+            .join("openapi")
+            .join(name);
+        if env::var_os("UPDATE_GOLDEN").is_some() {
+            fs::write(&path, served).unwrap();
+        }
+        let written = fs::read_to_string(&path).unwrap();
+        let differs = written
+            .lines()
+            .zip(served.lines())
+            .position(|(a, b)| a != b);
+        assert!(
+            written == served,
+            "{} is not what is served, from line {}; if the change is meant, run this with UPDATE_GOLDEN=1",
+            path.display(),
+            differs.map_or(
+                written.lines().count().min(served.lines().count()) + 1,
+                |line| line + 1
+            )
+        );
+    }
+}
+
+#[test]
+fn every_operation_can_be_understood_and_tried() {
+    let document = document();
+    let tags = document["tags"].as_array().unwrap();
+    for (path, method, operation) in operations(&document) {
+        let what = format!("{method} {path}");
+        assert!(
+            operation["summary"].is_string() && operation["description"].is_string(),
+            "{what} is not described"
+        );
+        let tag = tags.iter().find(|tag| tag["name"] == operation["tags"][0]);
+        assert!(
+            tag.is_some_and(|tag| tag["description"].is_string()),
+            "the tag of {what} is not described"
+        );
+        for parameter in operation["parameters"].as_array().unwrap() {
+            // Swagger UI would send the example of a parameter that may be left out.
+            assert_eq!(
+                parameter["example"].is_string(),
+                parameter["in"] == "path",
+                "example of {what}: {parameter}"
+            );
+            assert!(parameter["description"].is_string(), "{what}: {parameter}");
+        }
+        if let Some(body) = operation.get("requestBody") {
+            assert!(
+                json_of(body)["example"].is_object(),
+                "{what} has a body without an example"
+            );
+        }
+        for (status, response) in operation["responses"].as_object().unwrap() {
+            let response = resolved(&document, response);
+            assert!(
+                json_of(response)["example"].is_object(),
+                "{status} of {what} has no example"
+            );
+        }
+        for status in ["200", "400", "401", "403", "406", "500", "503", "default"] {
+            assert!(
+                operation["responses"].get(status).is_some(),
+                "{what} does not tell of {status}"
+            );
+        }
+    }
+}
+
+#[tokio::test]
+async fn the_examples_are_what_the_demonstration_lab_answers() {
+    let gateway = Gateway::demo().await;
+    let document = document();
+    let example = |path: &str, method: &str, status: &str| example(&document, path, method, status);
+    let body = |path: &str, method: &str| {
+        json_of(&document["paths"][path][method]["requestBody"])["example"].to_string()
+    };
+    let (exporters, exporter) = (filled(&document, EXPORTERS), filled(&document, EXPORTER));
+    let (leases, lease) = (filled(&document, LEASES), filled(&document, LEASE));
+    let named = format!("{leases}?leaseId={}", lease.rsplit('/').next().unwrap());
+
+    is_example(
+        &gateway.get(&exporter).await,
+        200,
+        &example(EXPORTER, "get", "200"),
+    );
+    let listed = gateway.get(&exporters).await.value();
+    for exporter in example(EXPORTERS, "get", "200")["exporters"]
+        .as_array()
+        .unwrap()
+    {
+        let found = listed["exporters"].as_array().unwrap().contains(exporter);
+        assert!(found, "the lab has no such exporter: {exporter}");
+    }
+    is_example(
+        &gateway
+            .get(&format!("{exporters}?filter=board=rpi4,"))
+            .await,
+        400,
+        &example(EXPORTERS, "get", "400"),
+    );
+    is_example(
+        &gateway.get(&lease).await,
+        404,
+        &example(LEASE, "get", "404"),
+    );
+
+    is_example(
+        &gateway.json("POST", &named, body(LEASES, "post")).await,
+        200,
+        &example(LEASES, "post", "200"),
+    );
+    let other = r#"{"selector":"board=rpi4","duration":"60s"}"#;
+    is_example(
+        &gateway.json("POST", &named, other).await,
+        409,
+        &example(LEASES, "post", "409"),
+    );
+    let nothing = gateway
+        .json("POST", &leases, r#"{"duration":"1800s"}"#)
+        .await;
+    is_example(&nothing, 400, &example(LEASES, "post", "400"));
+    let text = gateway
+        .request("POST", &leases)
+        .header("content-type", "text/plain")
+        .body("x");
+    is_example(&answer(text).await, 415, &example(LEASES, "post", "415"));
+
+    is_example(
+        &gateway.get(&lease).await,
+        200,
+        &example(LEASE, "get", "200"),
+    );
+    is_example(
+        &gateway.get(&leases).await,
+        200,
+        &example(LEASES, "get", "200"),
+    );
+    let page = gateway
+        .request("GET", &leases)
+        .header("accept", "text/html");
+    is_example(&answer(page).await, 406, &example(LEASES, "get", "406"));
+    is_example(
+        &gateway.send("PUT", &leases).await,
+        405,
+        &example(LEASES, "get", "default"),
+    );
+
+    is_example(
+        &gateway.json("PATCH", &lease, body(LEASE, "patch")).await,
+        200,
+        &example(LEASE, "patch", "200"),
+    );
+    let outdated = gateway.request("PATCH", &lease).header("if-match", "\"0\"");
+    is_example(
+        &answer(outdated).await,
+        412,
+        &example(LEASE, "patch", "412"),
+    );
+    is_example(
+        &gateway.send("DELETE", &lease).await,
+        200,
+        &example(LEASE, "delete", "200"),
+    );
+    is_example(
+        &gateway.send("DELETE", &lease).await,
+        400,
+        &example(LEASE, "delete", "400"),
+    );
+    is_example(
+        &gateway.json("PATCH", &lease, body(LEASE, "patch")).await,
+        400,
+        &example(LEASE, "patch", "400"),
+    );
+}
+
+/// Asserts that an answer is an example, but for times and what follows from them.
+#[track_caller]
+fn is_example(answer: &Answer, status: u16, example: &Value) {
+    assert_eq!(answer.status, status, "{answer:?}");
+    assert_eq!(
+        timeless(answer.value()),
+        timeless(example.clone()),
+        "left: what is answered, right: the example"
+    );
+}
+
+/// A value without times; what else follows from them has only its key.
+fn timeless(value: Value) -> Value {
+    let blank = |(key, value): (String, Value)| {
+        let value = match key.as_str() {
+            "effectiveDuration" | "effectiveBeginTime" | "lastTransitionTime" => Value::Null,
+            // It counts changes, and the examples are not of one lease's history.
+            "observedGeneration" => Value::Null,
+            _ => timeless(value),
+        };
+        (key, value)
+    };
+    match value {
+        Value::Object(fields) => fields.into_iter().map(blank).collect::<Map<_, _>>().into(),
+        Value::Array(items) => items.into_iter().map(timeless).collect(),
+        other => other,
+    }
+}
+
+fn document() -> Value {
+    serde_json::from_str(OPENAPI_JSON).unwrap()
+}
+
+/// Every operation with its path and its method.
+fn operations(document: &Value) -> impl Iterator<Item = (&str, &str, &Value)> {
+    let paths = document["paths"].as_object().unwrap().iter();
+    paths.flat_map(|(path, item)| {
+        let operations = item.as_object().unwrap().iter();
+        operations.map(move |(method, operation)| (path.as_str(), method.as_str(), operation))
+    })
+}
+
+/// The example of an answer.
+fn example(document: &Value, path: &str, method: &str, status: &str) -> Value {
+    let response = &document["paths"][path][method]["responses"][status];
+    json_of(resolved(document, response))["example"].clone()
+}
+
+/// What a reference stands for.
+fn resolved<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
+    let reference = value["$ref"]
+        .as_str()
+        .and_then(|reference| reference.strip_prefix('#'));
+    reference.map_or(value, |pointer| document.pointer(pointer).unwrap())
+}
+
+fn json_of(content: &Value) -> &Value {
+    &content["content"]["application/json"]
+}
+
+/// A path with the examples of its parameters.
+fn filled(document: &Value, path: &str) -> String {
+    let parameters = document["paths"][path]["get"]["parameters"]
+        .as_array()
+        .unwrap()
+        .iter();
+    let parameters = parameters.filter(|parameter| parameter["in"] == "path");
+    parameters.fold(path.to_owned(), |path, parameter| {
+        let name = format!("{{{}}}", parameter["name"].as_str().unwrap());
+        path.replace(&name, parameter["example"].as_str().unwrap())
+    })
+}
