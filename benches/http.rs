@@ -3,8 +3,14 @@
 //! Two servers run in this process, each on a thread of its own: the gateway, and a floor that
 //! gives the same answers from memory. The load comes from a third thread. They are measured in
 //! turns, so that whatever else the machine does meets both. BENCHMARKS.md tells what came out.
+//!
+//! `cargo bench --bench http -- list` measures the cases with `list` in their titles.
 
-#![expect(clippy::unwrap_used, clippy::print_stdout, reason = "it measures nothing where it fails, and prints a table")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::print_stdout,
+    reason = "it measures nothing where it fails, and prints a table"
+)]
 
 mod support;
 
@@ -14,7 +20,6 @@ use std::time::Duration;
 use support::load::{self, CONNECTIONS, Position, Requests};
 use support::server::Server;
 
-const PARENT: &str = "/v1/namespaces/default";
 const LEASES: usize = 100;
 /// Exporters of the lab: one for each lease of the list, one for each connection that creates.
 const EXPORTERS: usize = LEASES + CONNECTIONS;
@@ -29,26 +34,40 @@ struct Case {
     requests: Requests,
 }
 
-const CASES: [Case; 3] = [
+const CASES: [Case; 4] = [
+    Case {
+        title: "GET /healthz",
+        each: 2_000,
+        requests: |_, buffer| bare("GET", "/healthz", buffer),
+    },
     Case {
         title: "GET a lease",
         each: 2_000,
-        requests: |_, buffer| bare("GET", "/leases/listed-7", buffer),
+        requests: |_, buffer| bare("GET", "/v1/namespaces/default/leases/listed-7", buffer),
     },
     Case {
         title: "GET a list of 100 leases",
         each: 100,
-        requests: |_, buffer| bare("GET", "/leases?pageSize=100", buffer),
+        requests: |_, buffer| bare("GET", "/v1/namespaces/default/leases?pageSize=100", buffer),
     },
     Case {
         title: "POST a lease, then DELETE it",
         each: 1_000,
-        requests: |Position { round, connection, index }, buffer| {
+        requests: |Position {
+                       round,
+                       connection,
+                       index,
+                   },
+                   buffer| {
             let lease = format!("made-{round}-{connection}-{}", index / 2);
             if index % 2 == 0 {
                 post(&lease, LEASES + connection, buffer);
             } else {
-                bare("DELETE", &format!("/leases/{lease}"), buffer);
+                bare(
+                    "DELETE",
+                    &format!("/v1/namespaces/default/leases/{lease}"),
+                    buffer,
+                );
             }
         },
     },
@@ -57,14 +76,29 @@ const CASES: [Case; 3] = [
 fn main() {
     let gateway = Server::gateway(EXPORTERS);
     for number in 0..LEASES {
-        load::once(gateway.address, |buffer| post(&format!("listed-{number}"), number, buffer));
+        load::once(gateway.address, |buffer| {
+            post(&format!("listed-{number}"), number, buffer)
+        });
     }
-    println!("{CONNECTIONS} connections, {ROUNDS} rounds in turns; median, and the middle half around it\n");
-    println!("{:30}{:>24}{:>24}{:>8}{:>22}", "requests/s", "floor", "gateway", "ratio", "processor, each");
-    for case in &CASES {
+    println!(
+        "{CONNECTIONS} connections, {ROUNDS} rounds in turns; median, and the middle half around it\n"
+    );
+    println!(
+        "{:30}{:>24}{:>24}{:>8}{:>22}",
+        "requests/s", "floor", "gateway", "ratio", "processor, each"
+    );
+    let wanted = std::env::args()
+        .skip(1)
+        .find(|argument| !argument.starts_with('-'));
+    let wanted = wanted.unwrap_or_default();
+    for case in CASES.iter().filter(|case| case.title.contains(&wanted)) {
         // Round 0 warms up, and shows what the floor has to answer to each method.
         let answer = |index| {
-            let position = Position { round: 0, connection: 0, index };
+            let position = Position {
+                round: 0,
+                connection: 0,
+                index,
+            };
             let request = |buffer: &mut Vec<u8>| (case.requests)(position, buffer);
             load::once(gateway.address, request)
         };
@@ -76,15 +110,23 @@ fn main() {
             below.measure(&floor, case, round);
             above.measure(&gateway, case, round);
         }
-        let mut ratios: Vec<f64> =
-            above.rates.iter().zip(&below.rates).map(|(gateway, floor)| gateway / floor).collect();
+        let mut ratios: Vec<f64> = above
+            .rates
+            .iter()
+            .zip(&below.rates)
+            .map(|(gateway, floor)| gateway / floor)
+            .collect();
         println!(
             "{:30}{:>24}{:>24}{:>8.2}{:>22}",
             case.title,
             spread(&mut below.rates),
             spread(&mut above.rates),
             median(&mut ratios),
-            format!("{:.1} µs, {:.1} µs", median(&mut below.processor), median(&mut above.processor)),
+            format!(
+                "{:.1} µs, {:.1} µs",
+                median(&mut below.processor),
+                median(&mut above.processor)
+            ),
         );
     }
 }
@@ -110,15 +152,17 @@ impl Rounds {
 }
 
 fn bare(method: &str, path: &str, buffer: &mut Vec<u8>) {
-    write!(buffer, "{method} {PARENT}{path} HTTP/1.1\r\nhost: gateway\r\n\r\n").unwrap();
+    write!(buffer, "{method} {path} HTTP/1.1\r\nhost: gateway\r\n\r\n").unwrap();
 }
 
 /// Asks for one exporter by its name, so that every lease is granted at once.
 fn post(lease: &str, exporter: usize, buffer: &mut Vec<u8>) {
-    let body = format!(r#"{{"exporterName":"board-{exporter}","selector":"board=rpi4","duration":"1800s"}}"#);
+    let body = format!(
+        r#"{{"exporterName":"board-{exporter}","selector":"board=rpi4","duration":"1800s"}}"#
+    );
     write!(
         buffer,
-        "POST {PARENT}/leases?leaseId={lease} HTTP/1.1\r\nhost: gateway\r\n\
+        "POST /v1/namespaces/default/leases?leaseId={lease} HTTP/1.1\r\nhost: gateway\r\n\
          content-type: application/json\r\ncontent-length: {}\r\n\r\n{body}",
         body.len()
     )
@@ -135,5 +179,9 @@ fn spread(numbers: &mut [f64]) -> String {
     let middle = median(numbers);
     let quarter = numbers.len() / 4;
     let (low, high) = (numbers[quarter], numbers[numbers.len() - 1 - quarter]);
-    format!("{middle:.0} (-{:.0} % +{:.0} %)", (middle / low - 1.0) * 100.0, (high / middle - 1.0) * 100.0)
+    format!(
+        "{middle:.0} (-{:.0} % +{:.0} %)",
+        (middle / low - 1.0) * 100.0,
+        (high / middle - 1.0) * 100.0
+    )
 }

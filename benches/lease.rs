@@ -5,7 +5,7 @@
 
 #![allow(clippy::expect_used, clippy::print_stdout, reason = "a benchmark reports and may fail")]
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Instant;
 
 use jumpstarter_gateway::lease::{
@@ -49,11 +49,11 @@ fn main() {
 
     println!("\n1,000,000 ended and 100,000 active leases");
     let before = resident();
-    let started = Instant::now();
+    let started = clock();
     let mut lab = Lab::new(10_000, false);
     lab.fill(1_000_000, 100_000);
     let count = 1_100_000.0;
-    println!("  made in                              {:>9.1} s", started.elapsed().as_secs_f64());
+    println!("  made in                              {:>9.1} s", clock() - started);
     println!("  memory per lease, one book            {:>9.0} bytes", (resident() - before) / count);
     let before = resident();
     let published = lab.book.clone();
@@ -88,13 +88,13 @@ fn main() {
             many.0 / few.0
         );
     }
-    let started = Instant::now();
+    let started = clock();
     let mut rebuilt = Book::new(Settings::default());
     for record in lab.book.records() {
         rebuilt.apply(&Change::Put(record));
     }
     rebuilt.settle(lab.now);
-    println!("  loaded again and settled in          {:>9.1} s", started.elapsed().as_secs_f64());
+    println!("  loaded again and settled in          {:>9.1} s", clock() - started);
     println!("\none exporter heard of, of 10,000       {:>9.2} µs", lab.ticks());
 }
 
@@ -205,7 +205,7 @@ impl Lab {
     /// Creates and releases, and how many times a second.
     fn cycles(&mut self, count: usize) -> f64 {
         let free = self.boards - self.busy;
-        let started = Instant::now();
+        let started = clock();
         for index in 0..count {
             let create = self.create(self.busy + index % free, 3_600);
             let changes = self.submit(&create);
@@ -213,33 +213,33 @@ impl Lab {
             let release = self.release(holder);
             self.submit(&release);
         }
-        count as f64 / started.elapsed().as_secs_f64()
+        count as f64 / (clock() - started)
     }
 
     /// How long a page of leases takes with everything that is shown of them, in microseconds, and
     /// how many there are.
     fn page(&self, query: &LeaseQuery) -> (f64, usize) {
         let middle = format!("{:08x}", self.created / 3);
-        let rounds = 200;
+        let rounds = 2_000;
         let mut shown = 0;
-        let started = Instant::now();
+        let started = clock();
         for round in 0..rounds {
             let after = (round % 2 == 1).then_some(middle.as_str());
             let leases = self.book.leases(self.now, NAMESPACE, query, after, 100);
             shown = shown.max(self.book.view_leases(self.now, &leases).len());
         }
-        (started.elapsed().as_secs_f64() * 1e6 / f64::from(rounds), shown)
+        ((clock() - started) * 1e6 / f64::from(rounds), shown)
     }
 
     fn ticks(&mut self) -> f64 {
         let count = 100_000;
-        let started = Instant::now();
+        let started = clock();
         for index in 0..count {
             let name = Name::new(NAMESPACE, format!("exporter-{:06}", index % 10_000));
             self.now = self.now + Duration::new(0, 1);
             self.submit(&Command::ExporterSeen { name });
         }
-        started.elapsed().as_secs_f64() * 1e6 / f64::from(count)
+        (clock() - started) * 1e6 / f64::from(count)
     }
 
     fn create(&mut self, board: usize, seconds: i64) -> Command {
@@ -291,6 +291,16 @@ fn granted(change: &Change) -> Option<Arc<Lease>> {
 
 fn selector(text: &str) -> Selector {
     Selector::parse(text).expect("a selector")
+}
+
+/// The time that this thread has been running, in seconds; on a system that does not say, the time
+/// that has passed. Others who use the machine do not count.
+fn clock() -> f64 {
+    static STARTED: OnceLock<Instant> = OnceLock::new();
+    let started = *STARTED.get_or_init(Instant::now);
+    let spent = std::fs::read_to_string("/proc/thread-self/schedstat").ok();
+    let spent = spent.and_then(|text| text.split(' ').next()?.parse::<f64>().ok());
+    spent.map_or_else(|| started.elapsed().as_secs_f64(), |nanos| nanos / 1e9)
 }
 
 /// The memory this process holds, in bytes; 0 where the system does not say.

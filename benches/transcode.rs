@@ -16,7 +16,8 @@ use jumpstarter_gateway::server;
 use jumpstarter_gateway::transcode::{Binding, Matcher, Outcome, bind};
 
 const PATH: &str = "/v1/namespaces/default/leases/nightly-42";
-const BODY: &[u8] = br#"{"selector":"board=rpi4,arch=arm64","duration":"1800s","tags":{"pipeline":"4711"}}"#;
+const BODY: &[u8] =
+    br#"{"selector":"board=rpi4,arch=arm64","duration":"1800s","tags":{"pipeline":"4711"}}"#;
 
 fn matching(criterion: &mut Criterion) {
     let mut matcher = Matcher::default();
@@ -35,7 +36,10 @@ fn binding(criterion: &mut Criterion) {
     let get = row("GetLease");
     criterion.bench_function("bind GET lease", |bencher| {
         let captures = ["namespaces/default/leases/nightly-42"];
-        bencher.iter(|| bind::<client::GetLeaseRequest>(get, black_box(captures).into_iter(), None, b"").unwrap());
+        bencher.iter(|| {
+            bind::<client::GetLeaseRequest>(get, black_box(captures).into_iter(), None, b"")
+                .unwrap()
+        });
     });
     let list = row("ListLeases");
     criterion.bench_function("bind GET list of leases", |bencher| {
@@ -49,26 +53,41 @@ fn binding(criterion: &mut Criterion) {
     criterion.bench_function("bind POST lease", |bencher| {
         bencher.iter(|| {
             let captures = ["namespaces/default"].into_iter();
-            bind::<client::CreateLeaseRequest>(create, captures, Some("leaseId=nightly-42"), black_box(BODY)).unwrap()
+            bind::<client::CreateLeaseRequest>(
+                create,
+                captures,
+                Some("leaseId=nightly-42"),
+                black_box(BODY),
+            )
+            .unwrap()
         });
     });
 }
 
 fn encoding(criterion: &mut Criterion) {
     let one = lease();
-    let page = client::ListLeasesResponse { leases: vec![lease(); 100], ..Default::default() };
+    let page = client::ListLeasesResponse {
+        leases: vec![lease(); 100],
+        ..Default::default()
+    };
     let mut group = criterion.benchmark_group("encode");
     group.throughput(Throughput::Bytes(json::to_vec(&one).unwrap().len() as u64));
-    group.bench_function("lease", |bencher| bencher.iter(|| json::to_vec(black_box(&one)).unwrap()));
+    group.bench_function("lease", |bencher| {
+        bencher.iter(|| json::to_vec(black_box(&one)).unwrap())
+    });
     group.throughput(Throughput::Bytes(json::to_vec(&page).unwrap().len() as u64));
-    group.bench_function("list of 100 leases", |bencher| bencher.iter(|| json::to_vec(black_box(&page)).unwrap()));
+    group.bench_function("list of 100 leases", |bencher| {
+        bencher.iter(|| json::to_vec(black_box(&page)).unwrap())
+    });
     group.finish();
 }
 
 /// The row of a method of `ClientService`.
 fn row(method: &str) -> &'static Binding {
     let mut bindings = server::bindings();
-    bindings.find(|binding| binding.rpc.ends_with(&format!("/{method}"))).unwrap()
+    bindings
+        .find(|binding| binding.rpc.ends_with(&format!("/{method}")))
+        .unwrap()
 }
 
 /// A lease that holds an exporter, as the service shows it.
@@ -77,16 +96,28 @@ fn lease() -> client::Lease {
     client::Lease {
         name: "namespaces/default/leases/nightly-42".to_owned(),
         selector: "arch=arm64,board=rpi4".to_owned(),
-        duration: Some(Duration { seconds: 1800, nanos: 0 }),
-        effective_duration: Some(Duration { seconds: 61, nanos: 250_000_000 }),
-        effective_begin_time: Some(Timestamp { seconds: 1_800_000_000, nanos: 123_456_789 }),
+        duration: Some(Duration {
+            seconds: 1800,
+            nanos: 0,
+        }),
+        effective_duration: Some(Duration {
+            seconds: 61,
+            nanos: 250_000_000,
+        }),
+        effective_begin_time: Some(Timestamp {
+            seconds: 1_800_000_000,
+            nanos: 123_456_789,
+        }),
         client: text("namespaces/default/clients/demo"),
         exporter: text("namespaces/default/exporters/rpi4-01"),
         conditions: vec![common::Condition {
             r#type: text("Ready"),
             status: text("True"),
             observed_generation: Some(1),
-            last_transition_time: Some(common::Time { seconds: Some(1_800_000_000), nanos: Some(0) }),
+            last_transition_time: Some(common::Time {
+                seconds: Some(1_800_000_000),
+                nanos: Some(0),
+            }),
             reason: text("Ready"),
             message: text("An exporter has been acquired for the client"),
         }],

@@ -159,6 +159,26 @@ pub struct Settings {
     #[serde(with = "humantime_serde")]
     pub rotated_token_grace: Duration,
 
+    /// A request for a lease that prefers to wait for it (`Prefer: wait=SECONDS`) may wait so long.
+    #[arg(
+        long,
+        env = "JUMPSTARTER_GATEWAY_LONGEST_WAIT",
+        value_name = "DURATION",
+        value_parser = humantime::parse_duration,
+        default_value = "10m"
+    )]
+    #[serde(with = "humantime_serde")]
+    pub longest_wait: Duration,
+
+    /// Watches can be resumed behind any of so many last changes. Each takes about a kilobyte.
+    #[arg(
+        long,
+        env = "JUMPSTARTER_GATEWAY_WATCH_HISTORY",
+        value_name = "COUNT",
+        default_value = "10000"
+    )]
+    pub watch_history: usize,
+
     /// Largest request body, in bytes.
     #[arg(
         long,
@@ -167,6 +187,28 @@ pub struct Settings {
         default_value = "1048576"
     )]
     pub max_body_bytes: usize,
+
+    /// Longest time that a request may ask to be waited for (`grpc-timeout`, `X-Request-Timeout`);
+    /// more is lowered to it. A request that asks for none is not ended.
+    #[arg(
+        long,
+        env = "JUMPSTARTER_GATEWAY_LONGEST_CALL",
+        value_name = "DURATION",
+        value_parser = humantime::parse_duration,
+        default_value = "15m"
+    )]
+    #[serde(with = "humantime_serde")]
+    pub longest_call: Duration,
+
+    /// Origins whose web pages may call the API (CORS), such as https://lab.example.com; separated
+    /// by commas. `*` is all of them. Without it there are none.
+    #[arg(
+        long,
+        env = "JUMPSTARTER_GATEWAY_CORS_ORIGINS",
+        value_name = "ORIGINS",
+        value_delimiter = ','
+    )]
+    pub cors_origins: Vec<String>,
 
     /// When told to stop, requests that are under way get so long to finish.
     #[arg(
@@ -297,8 +339,21 @@ impl Settings {
             "offline_after: must be longer than 0s",
         );
         refuse_if(
+            self.longest_wait > Duration::from_secs(24 * 60 * 60),
+            "longest_wait: must not be longer than 1day",
+        );
+        refuse_if(
             self.max_body_bytes == 0,
             "max_body_bytes: must be more than 0",
+        );
+        refuse_if(
+            self.longest_call.is_zero(),
+            "longest_call: must be longer than 0s",
+        );
+        refuse_if(
+            !self.cors_origins.iter().all(|origin| is_origin(origin)),
+            "cors_origins: an origin is a scheme, a host and perhaps a port, such as \
+             https://lab.example.com or http://localhost:3000, or `*` for all",
         );
         if problems.is_empty() {
             Ok(())
@@ -310,6 +365,13 @@ impl Settings {
     fn to_table(&self) -> Result<Table, ConfigError> {
         Table::try_from(self).map_err(|error| ConfigError::new(error.to_string()))
     }
+}
+
+/// An origin as browsers send it: nothing behind the host and port.
+fn is_origin(text: &str) -> bool {
+    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let is_host = |host: &str| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ', '*']);
+    text == "*" || (text.is_ascii() && host.is_some_and(is_host))
 }
 
 impl Default for Settings {

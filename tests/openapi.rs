@@ -1,6 +1,13 @@
 //! The OpenAPI document: the checked-in files are what is served, and its examples are what the
 //! gateway answers. `tests/openapi/check` holds it against validators and generators of clients.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may fail"
+)]
+
 #[allow(dead_code, reason = "other tests use the rest of it")]
 #[path = "http/harness.rs"]
 mod harness;

@@ -5,7 +5,12 @@
 //! In a `text` block `...` stands for anything, white space does not count, and one time is as good
 //! as another. It knows nothing of the gateway but its program and, for `grpcurl`, its clients.
 
-#![expect(clippy::unwrap_used, reason = "a panic is how a test reports")]
+#![expect(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a panic is how a test reports"
+)]
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -62,16 +67,27 @@ struct Step {
 fn the_papers_tell_the_truth() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut pages = vec![root.join("README.md"), root.join("CONTRIBUTING.md")];
-    pages.extend(fs::read_dir(root.join("docs")).unwrap().map(|entry| entry.unwrap().path()));
+    pages.extend(
+        fs::read_dir(root.join("docs"))
+            .unwrap()
+            .map(|entry| entry.unwrap().path()),
+    );
     let failures: Vec<String> = pages.iter().flat_map(|page| failures(page, root)).collect();
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
 }
 
 #[test]
 fn a_lie_is_found() {
-    let found = |expected| differs(expected, r#"{"name":"first","at":"2026-01-02T03:04:05.6Z","tags":{}}"#);
+    let found = |expected| {
+        differs(
+            expected,
+            r#"{"name":"first","at":"2026-01-02T03:04:05.6Z","tags":{}}"#,
+        )
+    };
     assert!(!found(r#"{"name": "first", ..., "tags": {}}"#));
-    assert!(!found(r#"{"name": "first", "at": "2031-12-31T23:59:59Z", "tags": {}}"#));
+    assert!(!found(
+        r#"{"name": "first", "at": "2031-12-31T23:59:59Z", "tags": {}}"#
+    ));
     assert!(found(r#"{"name": "second", ..., "tags": {}}"#));
     assert!(found(r#"{"name": "first", ...}, "tags": {}}"#));
     assert!(found(r#"{"name": "first""#));
@@ -82,7 +98,10 @@ fn a_lie_is_found() {
 #[tokio::test]
 async fn grpcurl_would_print_what_the_readme_shows() {
     let text = fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("README.md")).unwrap();
-    let steps: Vec<Step> = steps(&text).into_iter().filter(|step| step.commands.starts_with("grpcurl")).collect();
+    let steps: Vec<Step> = steps(&text)
+        .into_iter()
+        .filter(|step| step.commands.starts_with("grpcurl"))
+        .collect();
     assert!(!steps.is_empty());
     let address = free_address();
     let mut server = Command::new(env!("CARGO_BIN_EXE_jumpstarter-gateway"))
@@ -90,8 +109,11 @@ async fn grpcurl_would_print_what_the_readme_shows() {
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let announced = BufReader::new(server.stdout.take().unwrap()).lines().map(Result::unwrap);
-    assert!(announced.skip_while(|line| line != "Stop it with Ctrl-C.").next().is_some(), "it does not serve");
+    let mut announced = BufReader::new(server.stdout.take().unwrap())
+        .lines()
+        .map(Result::unwrap);
+    let ready = announced.find(|line| line == "Stop it with Ctrl-C.");
+    assert!(ready.is_some(), "it does not serve");
     let channel = tonic::transport::Endpoint::from_shared(format!("http://{address}")).unwrap();
     let channel = channel.connect().await.unwrap();
     let mut printed = vec![];
@@ -100,9 +122,18 @@ async fn grpcurl_would_print_what_the_readme_shows() {
     }
     server.kill().unwrap();
     server.wait().unwrap();
-    for (Step { commands, expected, .. }, printed) in steps.iter().zip(printed) {
+    for (
+        Step {
+            commands, expected, ..
+        },
+        printed,
+    ) in steps.iter().zip(printed)
+    {
         let expected = expected.as_deref().unwrap();
-        assert!(!differs(expected, &printed), "{commands}\n--- expected:\n{expected}\n--- found:\n{printed}");
+        assert!(
+            !differs(expected, &printed),
+            "{commands}\n--- expected:\n{expected}\n--- found:\n{printed}"
+        );
     }
 }
 
@@ -115,18 +146,46 @@ async fn grpcurl(command: &str, channel: tonic::transport::Channel) -> String {
     match options.split_whitespace().collect::<Vec<_>>()[..] {
         ["grpcurl", "-plaintext", ADDRESS, "list"] => {
             let message_request = Some(ListServices(String::new()));
-            let request = ServerReflectionRequest { host: String::new(), message_request };
+            let request = ServerReflectionRequest {
+                host: String::new(),
+                message_request,
+            };
             let mut client = ServerReflectionClient::new(channel);
-            let answers = client.server_reflection_info(futures_util::stream::iter([request])).await;
-            let answer = answers.unwrap().into_inner().message().await.unwrap().unwrap();
-            let Some(ListServicesResponse(list)) = answer.message_response else { panic!("no list: {answer:?}") };
-            let mut names: Vec<String> = list.service.into_iter().map(|service| service.name).collect();
+            let answers = client
+                .server_reflection_info(futures_util::stream::iter([request]))
+                .await;
+            let answer = answers
+                .unwrap()
+                .into_inner()
+                .message()
+                .await
+                .unwrap()
+                .unwrap();
+            let Some(ListServicesResponse(list)) = answer.message_response else {
+                panic!("no list: {answer:?}")
+            };
+            let mut names: Vec<String> = list
+                .service
+                .into_iter()
+                .map(|service| service.name)
+                .collect();
             names.sort();
             names.join("\n")
         }
-        ["grpcurl", "-plaintext", "-d", "DATA", ADDRESS, "jumpstarter.client.v1.ClientService/GetExporter"] => {
-            let request: GetExporterRequest = json::from_slice(data.as_bytes(), Options::default()).unwrap();
-            let answer = ClientServiceClient::new(channel).get_exporter(request).await.unwrap();
+        [
+            "grpcurl",
+            "-plaintext",
+            "-d",
+            "DATA",
+            ADDRESS,
+            "jumpstarter.client.v1.ClientService/GetExporter",
+        ] => {
+            let request: GetExporterRequest =
+                json::from_slice(data.as_bytes(), Options::default()).unwrap();
+            let answer = ClientServiceClient::new(channel)
+                .get_exporter(request)
+                .await
+                .unwrap();
             String::from_utf8(json::to_vec(answer.get_ref()).unwrap()).unwrap()
         }
         _ => panic!("this test has no client for `{command}`"),
@@ -136,7 +195,10 @@ async fn grpcurl(command: &str, channel: tonic::transport::Channel) -> String {
 /// What is wrong on a page.
 fn failures(page: &Path, root: &Path) -> Vec<String> {
     let text = fs::read_to_string(page).unwrap();
-    let steps: Vec<Step> = steps(&text).into_iter().filter(|step| !step.commands.starts_with("grpcurl")).collect();
+    let steps: Vec<Step> = steps(&text)
+        .into_iter()
+        .filter(|step| !step.commands.starts_with("grpcurl"))
+        .collect();
     if steps.is_empty() {
         return vec![];
     }
@@ -163,17 +225,26 @@ fn run(steps: &[Step], root: &Path, address: &str) -> Vec<(String, String)> {
     const MARK: &str = "==== the end of a block, with status ";
     let folder = tempfile::tempdir().unwrap();
     // No proxy, no progress, and nothing hangs.
-    fs::write(folder.path().join(".curlrc"), "silent\nshow-error\nnoproxy = *\nmax-time = 60\n").unwrap();
+    fs::write(
+        folder.path().join(".curlrc"),
+        "silent\nshow-error\nnoproxy = *\nmax-time = 60\n",
+    )
+    .unwrap();
     let mut script = PRELUDE.to_owned();
     for step in steps {
         let commands = step.commands.replace(ADDRESS, address);
-        script.push_str(&format!("{{\n{commands}\n}} 2>&1\nprintf '\\n{MARK}%s\\n' $?\n"));
+        script.push_str(&format!(
+            "{{\n{commands}\n}} 2>&1\nprintf '\\n{MARK}%s\\n' $?\n"
+        ));
     }
     let program = folder.path().join("session.sh");
     fs::write(&program, script).unwrap();
     let output = Command::new("bash")
         .arg(&program)
-        .args([Path::new(env!("CARGO_BIN_EXE_jumpstarter-gateway")), &root.join(".ci/run")])
+        .args([
+            Path::new(env!("CARGO_BIN_EXE_jumpstarter-gateway")),
+            &root.join(".ci/run"),
+        ])
         .current_dir(folder.path())
         .env("CURL_HOME", folder.path())
         .env("ADDRESS", address)
@@ -182,15 +253,25 @@ fn run(steps: &[Step], root: &Path, address: &str) -> Vec<(String, String)> {
         .expect("bash is needed to run what the papers say");
     let printed = String::from_utf8_lossy(&output.stdout).into_owned();
     let parts: Vec<&str> = printed.split(MARK).collect();
-    let statuses = parts.iter().skip(1).map(|part| part.lines().next().unwrap_or_default());
+    let statuses = parts
+        .iter()
+        .skip(1)
+        .map(|part| part.lines().next().unwrap_or_default());
     // What follows a mark begins with the status of the block before.
     let outputs = parts.iter().enumerate().map(|(index, part)| match index {
         0 => *part,
         _ => part.split_once('\n').map_or("", |(_, rest)| rest),
     });
-    let outputs: Vec<_> = outputs.zip(statuses).map(|(text, status)| (text.to_owned(), status.to_owned())).collect();
+    let outputs: Vec<_> = outputs
+        .zip(statuses)
+        .map(|(text, status)| (text.to_owned(), status.to_owned()))
+        .collect();
     let errors = String::from_utf8_lossy(&output.stderr);
-    assert_eq!(outputs.len(), steps.len(), "the shell stopped early:\n{printed}\n{errors}");
+    assert_eq!(
+        outputs.len(),
+        steps.len(),
+        "the shell stopped early:\n{printed}\n{errors}"
+    );
     outputs
 }
 
@@ -207,7 +288,11 @@ fn steps(page: &str) -> Vec<Step> {
                 text.push('\n');
             }
             (Some(_), Some(_)) => match block.take().unwrap() {
-                ("sh", line, commands) => steps.push(Step { line, commands, expected: None }),
+                ("sh", line, commands) => steps.push(Step {
+                    line,
+                    commands,
+                    expected: None,
+                }),
                 ("text", _, text) => {
                     if let Some(step) = steps.last_mut().filter(|step| step.expected.is_none()) {
                         step.expected = Some(text);
@@ -224,9 +309,13 @@ fn steps(page: &str) -> Vec<Step> {
 fn differs(expected: &str, found: &str) -> bool {
     let (expected, found) = (plain(expected), plain(found));
     let mut parts = expected.split("...");
-    let Some(mut rest) = parts.next().and_then(|first| found.strip_prefix(first)) else { return true };
+    let Some(mut rest) = parts.next().and_then(|first| found.strip_prefix(first)) else {
+        return true;
+    };
     let parts: Vec<&str> = parts.collect();
-    let Some((last, between)) = parts.split_last() else { return !rest.is_empty() };
+    let Some((last, between)) = parts.split_last() else {
+        return !rest.is_empty();
+    };
     for part in between {
         match rest.find(part) {
             Some(at) => rest = &rest[at + part.len()..],
@@ -239,20 +328,27 @@ fn differs(expected: &str, found: &str) -> bool {
 /// Text without white space, in which every time is the same.
 fn plain(text: &str) -> String {
     const TIME: &str = "0000-00-00T00:00:00";
-    let text: String = text.chars().filter(|character| !character.is_whitespace()).collect();
+    let text: String = text
+        .chars()
+        .filter(|character| !character.is_whitespace())
+        .collect();
     let is_time = |at: &str| {
         at.len() > TIME.len()
-            && at.bytes().zip(TIME.bytes()).all(|(byte, pattern)| match pattern {
-                b'0' => byte.is_ascii_digit(),
-                other => byte == other,
-            })
+            && at
+                .bytes()
+                .zip(TIME.bytes())
+                .all(|(byte, pattern)| match pattern {
+                    b'0' => byte.is_ascii_digit(),
+                    other => byte == other,
+                })
     };
     let mut plain = String::new();
     let mut rest = text.as_str();
     while let Some(character) = rest.chars().next() {
         if is_time(rest) {
             plain.push_str("TIME");
-            rest = rest[TIME.len()..].trim_start_matches(|next: char| next == '.' || next.is_ascii_digit());
+            rest = rest[TIME.len()..]
+                .trim_start_matches(|next: char| next == '.' || next.is_ascii_digit());
         } else {
             plain.push(character);
             rest = &rest[character.len_utf8()..];
@@ -263,5 +359,9 @@ fn plain(text: &str) -> String {
 
 /// An address that nobody listens on.
 fn free_address() -> String {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string()
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .to_string()
 }

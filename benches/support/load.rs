@@ -48,7 +48,14 @@ pub fn run(address: SocketAddr, round: usize, each: usize, requests: Requests) -
                 let (mut request, mut answer) = (vec![], vec![0; 256 * 1024]);
                 for index in 0..each {
                     request.clear();
-                    requests(Position { round, connection, index }, &mut request);
+                    requests(
+                        Position {
+                            round,
+                            connection,
+                            index,
+                        },
+                        &mut request,
+                    );
                     exchange(&mut stream, &request, &mut answer).await;
                 }
             });

@@ -58,7 +58,10 @@ impl Server {
             });
         };
         // Named, for a profiler to tell them apart.
-        thread::Builder::new().name(name.to_owned()).spawn(serve).unwrap();
+        thread::Builder::new()
+            .name(name.to_owned())
+            .spawn(serve)
+            .unwrap();
         receiver.recv().unwrap()
     }
 
@@ -78,7 +81,7 @@ impl Server {
             let lab = lab::parse([("benchmark", lab_file(exporters).as_str())]).unwrap();
             store.submit(lab.into_command()).await.unwrap();
             let clients = Arc::new(Clients::new(store, None, LabelRules::default()));
-            let limits = Limits { body: 1024 * 1024 };
+            let limits = Limits::default();
             let auth = AuthLayer::open("demo");
             server::router(clients, &auth, limits, Readiness::default())
                 .await
@@ -92,7 +95,11 @@ impl Server {
     pub fn floor(first: Vec<u8>, second: Vec<u8>) -> Self {
         let (first, second) = (response(&first), response(&second));
         let handler = move |method: Method, _: Bytes| {
-            let (headers, body) = if method == Method::DELETE { &second } else { &first };
+            let (headers, body) = if method == Method::DELETE {
+                &second
+            } else {
+                &first
+            };
             let response = (headers.clone(), body.clone());
             async { response }
         };

@@ -13,6 +13,8 @@ pub mod openapi;
 pub mod rows;
 pub mod rules;
 pub mod template;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::error::Error;

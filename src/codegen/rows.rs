@@ -4,8 +4,8 @@
 
 use std::error::Error;
 
-use proc_macro2::TokenStream;
-use prost_reflect::{FieldDescriptor, MessageDescriptor};
+use proc_macro2::{Ident, Span, TokenStream};
+use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use quote::{format_ident, quote};
 
 use super::rules::{Binding, Body, Capture, Role, Service, reachable};
@@ -58,7 +58,7 @@ fn table(message: &MessageDescriptor) -> TokenStream {
     }
 }
 
-fn table_ident(message: &MessageDescriptor) -> proc_macro2::Ident {
+fn table_ident(message: &MessageDescriptor) -> Ident {
     format_ident!("{}", message.full_name().replace('.', "_").to_uppercase())
 }
 
@@ -72,15 +72,18 @@ fn service_module(service: &Service) -> TokenStream {
     let count = service.bindings.len();
     let routes = service.bindings.iter().enumerate().map(|(index, binding)| {
         let method = format_ident!("{}", snake(binding.rpc.name()));
-        let shape = if binding.rpc.is_server_streaming() {
-            quote!(streaming)
-        } else {
-            quote!(unary)
+        let raw = raw_reply(binding);
+        let shape = match (binding.rpc.is_server_streaming(), &raw) {
+            (false, None) => quote!(unary),
+            (false, Some(_)) => quote!(unary_raw),
+            (true, None) => quote!(streaming),
+            (true, Some(_)) => quote!(streaming_raw),
         };
+        let raw = raw.into_iter();
         quote! {
             transcode::Route::#shape(&BINDINGS[#index], &service, |service, request| async move {
                 service.#method(request).await
-            })
+            } #(, #raw)*)
         }
     });
     quote! {
@@ -123,20 +126,13 @@ fn row(binding: &Binding) -> TokenStream {
     };
     let captures = binding.captures.iter().map(capture);
     let request = table_ident(&binding.rpc.input());
-    let body = match &binding.body {
-        Body::None => quote!(Body::None),
-        Body::All => quote!(Body::All),
-        Body::Field(field) => {
-            let field = field_reference(field);
-            quote!(Body::Field(&#field))
-        }
-    };
+    let body = body(binding);
     let response_body = match &binding.response_body {
-        Some(field) => {
+        Some(field) if !is_http_body(field) => {
             let json = field.json_name();
             quote!(Some(#json))
         }
-        None => quote!(None),
+        _ => quote!(None),
     };
     let mask = match &binding.mask {
         Some(field) => {
@@ -161,6 +157,64 @@ fn row(binding: &Binding) -> TokenStream {
     }
 }
 
+fn body(binding: &Binding) -> TokenStream {
+    match &binding.body {
+        Body::None => quote!(Body::None),
+        Body::All if binding.rpc.input().full_name() == HTTP_BODY => {
+            raw_body(&binding.rpc.input(), &[])
+        }
+        Body::All => quote!(Body::All),
+        Body::Field(field) => match field.kind() {
+            Kind::Message(message) if is_http_body(field) => {
+                raw_body(&message, &[field_reference(field)])
+            }
+            _ => {
+                let field = field_reference(field);
+                quote!(Body::Field(&#field))
+            }
+        },
+    }
+}
+
+/// A message whose JSON form HTTP does not show: its bytes are the body (`google/api/httpbody.proto`).
+const HTTP_BODY: &str = "google.api.HttpBody";
+
+fn is_http_body(field: &FieldDescriptor) -> bool {
+    let message = match field.kind() {
+        Kind::Message(message) => message,
+        _ => return false,
+    };
+    message.full_name() == HTTP_BODY && !field.is_list()
+}
+
+/// A body of bytes for `message`, an `HttpBody`, inside the fields `around`.
+fn raw_body(message: &MessageDescriptor, around: &[TokenStream]) -> TokenStream {
+    let inside = |name: &str| {
+        let field = message.get_field_by_name(name);
+        let path = around
+            .iter()
+            .cloned()
+            .chain(field.as_ref().map(field_reference));
+        quote!(&[#(&#path),*])
+    };
+    let (content_type, data) = (inside("content_type"), inside("data"));
+    quote!(Body::Raw { content_type: #content_type, data: #data })
+}
+
+/// Takes the `HttpBody` out of a reply, where the answer is one.
+fn raw_reply(binding: &Binding) -> Option<TokenStream> {
+    match &binding.response_body {
+        None if binding.rpc.output().full_name() == HTTP_BODY => Some(quote!(Some)),
+        Some(field) if is_http_body(field) => {
+            let name = snake(field.name());
+            let name = syn::parse_str::<Ident>(&name)
+                .unwrap_or_else(|_| Ident::new_raw(&name, Span::call_site()));
+            Some(quote!(|reply| reply.#name))
+        }
+        _ => None,
+    }
+}
+
 fn capture(capture: &Capture) -> TokenStream {
     let (start, end) = (capture.variable.start, capture.variable.end);
     let multi = capture.variable.multi;
@@ -172,7 +226,10 @@ fn capture(capture: &Capture) -> TokenStream {
 fn field_reference(field: &FieldDescriptor) -> TokenStream {
     let message = field.parent_message();
     let table = table_ident(&message);
-    let index = message.fields().take_while(|other| *other != *field).count();
+    let index = message
+        .fields()
+        .take_while(|other| *other != *field)
+        .count();
     quote!(tables::#table.fields[#index])
 }
 

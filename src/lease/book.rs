@@ -24,8 +24,8 @@ pub struct Book {
     /// When each namespace has something to settle next, and the other way round.
     agenda: BTreeSet<(Timestamp, Arc<str>)>,
     moments: BTreeMap<Arc<str>, Timestamp>,
-    /// The namespaces that have something to settle at once.
-    restless: BTreeSet<Arc<str>>,
+    /// The namespaces that something was applied to since they were settled, each once.
+    restless: Vec<Arc<str>>,
 }
 
 /// What the operator of a book may choose.
@@ -64,7 +64,7 @@ impl Book {
             namespaces: BTreeMap::new(),
             agenda: BTreeSet::new(),
             moments: BTreeMap::new(),
-            restless: BTreeSet::new(),
+            restless: Vec::new(),
         }
     }
 
@@ -97,7 +97,7 @@ impl Book {
             .take_while(|(at, _)| *at <= now)
             .map(|(_, id)| id);
         let mut due: BTreeSet<Arc<str>> = moments.cloned().collect();
-        due.append(&mut self.restless);
+        due.extend(self.restless.drain(..));
         for id in due {
             let Some(namespace) = self.namespaces.get_mut(&id) else {
                 continue;
@@ -112,6 +112,7 @@ impl Book {
                 changes,
             };
             settling.settle();
+            settling.namespace.is_restless = false;
             changes = settling.changes;
             self.remind(&id);
         }
@@ -121,14 +122,17 @@ impl Book {
     /// Makes a change. Cannot fail: what is refused is refused before.
     pub fn apply(&mut self, change: &Change) {
         let id = &change.name().namespace;
-        if let Some(namespace) = self.namespaces.get_mut(id) {
-            namespace.apply(change, self.settings.offline_after);
-        } else {
-            let mut namespace = Namespace::new();
-            namespace.apply(change, self.settings.offline_after);
-            self.namespaces.insert(id.clone(), namespace);
+        let namespace = match self.namespaces.get_mut(id) {
+            Some(namespace) => namespace,
+            None => self
+                .namespaces
+                .entry(id.clone())
+                .or_insert_with(Namespace::new),
+        };
+        if !std::mem::replace(&mut namespace.is_restless, true) {
+            self.restless.push(id.clone());
         }
-        self.remind(id);
+        namespace.apply(change, self.settings.offline_after);
     }
 
     /// Everything applied so far is committed as `revision`.
@@ -142,8 +146,13 @@ impl Book {
     }
 
     /// When [`Self::settle`] will next have something to say that it has not said yet. Never late.
+    ///
+    /// Where something was applied and not settled since, that is the beginning of time.
     pub fn next_deadline(&self) -> Option<Timestamp> {
-        self.agenda.first().map(|(at, _)| *at)
+        if self.restless.is_empty() {
+            return self.agenda.first().map(|(at, _)| *at);
+        }
+        Some(Timestamp::MIN)
     }
 
     /// An exporter by name.
@@ -226,16 +235,11 @@ impl Book {
         self.namespaces.get(id)
     }
 
-    /// Writes down when a namespace has something to settle.
+    /// Writes down when a namespace will have something to settle.
     fn remind(&mut self, id: &Arc<str>) {
         let Some(namespace) = self.namespaces.get(id) else {
             return;
         };
-        if namespace.has_news() {
-            self.restless.insert(id.clone());
-        } else {
-            self.restless.remove(id);
-        }
         let next = namespace.next_moment(self.settings.retention);
         if self.moments.get(id).copied() == next {
             return;

@@ -9,8 +9,8 @@ mod window;
 use std::sync::Arc;
 
 use super::book::Book;
+use super::claim::Claim;
 use super::command::{Code, Command, Refusal, ReleaseLease, Violation};
-use super::queue::Wish;
 use super::record::{Change, Lease, Name, Record};
 use super::time::Timestamp;
 use super::verdict::Verdict;
@@ -130,24 +130,25 @@ fn approve(book: &Book, lease: &Lease) -> Result<(), Refusal> {
         return Ok(());
     };
     let policies = &namespace.policies;
+    if policies.is_empty() {
+        return Ok(());
+    }
     let client = namespace.clients.get(&lease.client).map(|client| &**client);
-    let access = policies.access(client, lease.length());
-    let exporter = lease
-        .exporter
-        .as_ref()
-        .and_then(|name| namespace.exporters.get(name));
-    let limit = match (exporter, client) {
-        _ if policies.is_empty() => return Ok(()),
-        (Some(exporter), _) if access.priority(exporter).is_some() => return Ok(()),
-        (Some(exporter), Some(client)) => policies.limit(client, exporter),
-        (Some(_), None) => None,
-        (None, _) => {
-            let wish = Wish::of(lease, policies);
-            match namespace.verdict(&wish, &access, &lease.client) {
-                Some(Verdict::DurationExceeded(limit)) => Some(limit),
-                _ => return Ok(()),
+    let claim = Claim::of(lease, policies, client);
+    let limit = match &lease.exporter {
+        Some(held) => {
+            let Some(exporter) = namespace.exporters.get(held) else {
+                return Ok(());
+            };
+            if claim.access.priority(exporter).is_some() {
+                return Ok(());
             }
+            client.and_then(|client| policies.limit(client, exporter))
         }
+        None => match namespace.verdict(&claim, &lease.client) {
+            Some(Verdict::DurationExceeded(limit)) => Some(limit),
+            _ => return Ok(()),
+        },
     };
     Err(match limit {
         Some(limit) => {

@@ -1,10 +1,11 @@
 //! The exporters of one namespace: what they are, who holds them, and which of them could be
 //! assigned. Knows nothing of who waits.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
 use std::sync::Arc;
 
+use super::hash::Map;
 use super::index::PairIndex;
 use super::record::{Exporter, ExporterStatus};
 use super::selector::Selector;
@@ -16,7 +17,7 @@ pub(super) struct Exporters {
     by_label: PairIndex<Arc<str>>,
     /// The active lease on each exporter that has one. There is room for one only: two holders of
     /// one exporter cannot be written down (rule I15).
-    holders: HashMap<Arc<str>, Arc<str>>,
+    holders: Map<Arc<str>, Arc<str>>,
     free: Free,
 }
 

@@ -34,7 +34,11 @@ pub fn object_name_faults(name: &str) -> Vec<String> {
     if name.len() > SUBDOMAIN_LIMIT {
         faults.push(too_long(SUBDOMAIN_LIMIT));
     }
-    if !name.split('.').all(is_subdomain_part) {
+    if !name
+        .as_bytes()
+        .split(|byte| *byte == b'.')
+        .all(is_subdomain_part)
+    {
         faults.push(SUBDOMAIN.to_owned());
     }
     faults
@@ -113,9 +117,8 @@ fn is_label_word(text: &str) -> bool {
 }
 
 /// Lower-case letters, digits and `-`, with a letter or digit at both ends.
-fn is_subdomain_part(text: &str) -> bool {
+fn is_subdomain_part(bytes: &[u8]) -> bool {
     let alphanumeric = |byte: &u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let bytes = text.as_bytes();
     bytes.first().is_some_and(alphanumeric)
         && bytes.last().is_some_and(alphanumeric)
         && bytes.iter().all(|byte| alphanumeric(byte) || *byte == b'-')

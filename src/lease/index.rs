@@ -1,20 +1,22 @@
 //! Sets of things that share a key and value. Knows nothing of what the things are.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
+use super::hash::Map;
 use super::labels::Labels;
 use super::selector::Selector;
 
 /// For every key and value, the things that have it, in order.
 #[derive(Clone, Debug)]
 pub(super) struct PairIndex<T> {
-    keys: HashMap<Box<str>, HashMap<Box<str>, BTreeSet<T>>>,
+    /// Keys are few and values are many.
+    keys: BTreeMap<Box<str>, Map<Box<str>, BTreeSet<T>>>,
 }
 
 impl<T> Default for PairIndex<T> {
     fn default() -> Self {
         Self {
-            keys: HashMap::new(),
+            keys: BTreeMap::new(),
         }
     }
 }

@@ -2,10 +2,11 @@
 //! something happens to them. Knows nothing of exporters and of who may have what.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
+use std::collections::{BTreeSet, BinaryHeap};
 use std::ops::Bound;
 use std::sync::Arc;
 
+use super::hash::Map;
 use super::index::PairIndex;
 use super::life::LeaseState;
 use super::query::{
@@ -17,9 +18,13 @@ use super::time::{Duration, Timestamp};
 
 #[derive(Clone, Default)]
 pub(super) struct Leases {
-    records: BTreeMap<Arc<str>, Arc<Lease>>,
+    records: Map<Arc<str>, Arc<Lease>>,
+    /// All names, in order.
+    names: BTreeSet<Arc<str>>,
     /// The names of those that have not ended.
     active: BTreeSet<Arc<str>>,
+    /// The names of those that are known to wait.
+    waiting: BTreeSet<Arc<str>>,
     /// Of those that have not ended, by client.
     active_by_client: PairIndex<Arc<str>>,
     /// By the labels a filter sees, client and exporter among them.
@@ -41,14 +46,14 @@ impl Leases {
         self.records.get(id)
     }
 
+    /// All of them, by name.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Lease>> {
-        self.records.values()
+        self.names.iter().filter_map(|id| self.records.get(id))
     }
 
-    /// Those that have neither an exporter nor an end, by name.
+    /// Those that are known to wait, by name.
     pub(super) fn waiting(&self) -> impl Iterator<Item = &Arc<Lease>> {
-        let active = self.active.iter().filter_map(|id| self.records.get(id));
-        active.filter(|lease| lease.is_waiting())
+        self.waiting.iter().filter_map(|id| self.records.get(id))
     }
 
     /// A selector equal to this one that some lease has, if one is easily found: equal selectors
@@ -72,7 +77,9 @@ impl Leases {
     pub(super) fn remove(&mut self, id: &str) -> Option<Arc<Lease>> {
         let lease = self.records.remove(id)?;
         let id = &lease.name.id;
+        self.names.remove(id);
         self.active.remove(id);
+        self.waiting.remove(id);
         self.active_by_client.remove(CLIENT_KEY, &lease.client, id);
         self.by_label.remove(CLIENT_KEY, &lease.client, id);
         if let Some(exporter) = &lease.exporter {
@@ -107,19 +114,15 @@ impl Leases {
             after.map_or(Bound::Unbounded, Bound::Excluded),
             Bound::Unbounded,
         );
-        let wanted = |lease: &&Arc<Lease>| query.accepts(now, lease);
-        match self.narrowest(query) {
-            Some(names) => {
-                let leases = names
-                    .range::<str, _>(range)
-                    .filter_map(|name| self.records.get(name));
-                leases.filter(wanted).take(limit).collect()
-            }
-            None => {
-                let leases = self.records.range::<str, _>(range).map(|(_, lease)| lease);
-                leases.filter(wanted).take(limit).collect()
-            }
-        }
+        let names = self
+            .narrowest(query)
+            .unwrap_or(&self.names)
+            .range::<str, _>(range);
+        let leases = names.filter_map(|id| self.records.get(id));
+        leases
+            .filter(|lease| query.accepts(now, lease))
+            .take(limit)
+            .collect()
     }
 
     /// When something next happens to a lease of itself: it is due, it ends, or it is forgotten.
@@ -167,16 +170,24 @@ impl Leases {
         for (key, value) in query.tag_filter.equalities() {
             sets.push(self.by_tag.get(key, value).unwrap_or(NOTHING));
         }
-        let of_active = |(key, value)| key == STATE_KEY && value != LeaseState::Ended.name();
-        if query.only_active || query.filter.equalities().any(of_active) {
+        for (key, value) in query.filter.equalities() {
+            match LeaseState::named(value).filter(|_| key == STATE_KEY) {
+                Some(LeaseState::Scheduled | LeaseState::Pending) => sets.push(&self.waiting),
+                Some(LeaseState::Ready) => sets.push(&self.active),
+                Some(LeaseState::Ended) | None => {}
+            }
+        }
+        if query.only_active {
             sets.push(&self.active);
         }
         sets.into_iter().min_by_key(|set| set.len())
     }
 
+    /// Puts a lease where lists look for it, as far as it is not there already.
     fn index(&mut self, old: Option<&Lease>, lease: &Lease) {
         let id = &lease.name.id;
         if old.is_none() {
+            self.names.insert(id.clone());
             for (key, value) in own_labels(lease) {
                 self.by_label.insert(key, value, id.clone());
             }
@@ -184,32 +195,34 @@ impl Leases {
                 self.by_tag.insert(key, value, id.clone());
             }
         }
-        let exporter = lease.exporter.as_ref();
-        if let Some(exporter) = exporter.filter(|_| old.is_none_or(|old| old.exporter.is_none())) {
+        let had_exporter = old.is_some_and(|old| old.exporter.is_some());
+        if let Some(exporter) = lease.exporter.as_ref().filter(|_| !had_exporter) {
             self.by_label.insert(EXPORTER_KEY, exporter, id.clone());
         }
-        let former = old
-            .map(|old| &old.client)
-            .filter(|former| **former != lease.client);
-        if let Some(former) = former {
-            self.by_label.remove(CLIENT_KEY, former, id);
-            self.active_by_client.remove(CLIENT_KEY, former, id);
+        let (was_active, is_active) = (old.is_some_and(is_active), is_active(lease));
+        if was_active != is_active {
+            include(&mut self.active, id, is_active);
         }
-        if old.is_none() || former.is_some() {
+        let (did_wait, waits) = (old.is_some_and(is_known_to_wait), is_known_to_wait(lease));
+        if did_wait != waits {
+            include(&mut self.waiting, id, waits);
+        }
+        let has_same_client = old.is_some_and(|old| old.client == lease.client);
+        if has_same_client && was_active == is_active {
+            return;
+        }
+        if let Some(old) = old.filter(|_| was_active) {
+            self.active_by_client.remove(CLIENT_KEY, &old.client, id);
+        }
+        if is_active {
+            self.active_by_client
+                .insert(CLIENT_KEY, &lease.client, id.clone());
+        }
+        if !has_same_client {
+            if let Some(old) = old {
+                self.by_label.remove(CLIENT_KEY, &old.client, id);
+            }
             self.by_label.insert(CLIENT_KEY, &lease.client, id.clone());
-        }
-        let was_active = old.is_some_and(|old| old.ended.is_none());
-        match (was_active && former.is_none(), lease.ended.is_none()) {
-            (false, true) => {
-                self.active.insert(id.clone());
-                self.active_by_client
-                    .insert(CLIENT_KEY, &lease.client, id.clone());
-            }
-            (true, false) => {
-                self.active.remove(id);
-                self.active_by_client.remove(CLIENT_KEY, &lease.client, id);
-            }
-            _ => {}
         }
     }
 
@@ -245,5 +258,22 @@ impl Leases {
         if old.exporter.is_none() && old.begins_later() {
             self.begins.remove(&(old.due(), old.name.id.clone()));
         }
+    }
+}
+
+fn is_active(lease: &Lease) -> bool {
+    lease.ended.is_none()
+}
+
+/// It has been looked at, and was told to wait.
+fn is_known_to_wait(lease: &Lease) -> bool {
+    lease.is_waiting() && !lease.conditions.is_empty()
+}
+
+fn include(set: &mut BTreeSet<Arc<str>>, id: &Arc<str>, is_in: bool) {
+    if is_in {
+        set.insert(id.clone());
+    } else {
+        set.remove(id);
     }
 }

@@ -50,6 +50,12 @@ const EXPIRED: &str = "Expired";
 const EXPIRED_MESSAGE: &str = "The lease has expired";
 
 impl LeaseState {
+    /// The state that list filters write so.
+    pub(super) fn named(name: &str) -> Option<Self> {
+        let states = [Self::Scheduled, Self::Pending, Self::Ready, Self::Ended];
+        states.into_iter().find(|state| state.name() == name)
+    }
+
     /// As list filters write it.
     pub fn name(self) -> &'static str {
         match self {

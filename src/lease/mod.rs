@@ -12,18 +12,21 @@
 //! - `namespace`: one namespace's records and what has to be looked at; of
 //!   `exporters`, `leases` (the indexes over them), `access` (policies) and `queue` (who
 //!   waits)
+//! - `claim`: what one lease wants and may have, and which exporter is the best for it
 //! - `settle`: what follows from state and time; `verdict` says who can never be served
 //! - `query`: what lists are filtered by
 //! - `view`: records as they are shown at a moment; `outlook` is what a waiting lease can expect
 //! - `record`, `life`: what is kept, and the steps of a lease's life
-//! - `selector`, `grammar`, `labels`, `time`, `index`, `ranked`: what the rest is made of
+//! - `selector`, `grammar`, `labels`, `time`, `index`, `hash`, `ranked`: what the rest is made of
 
 mod access;
 mod book;
+mod claim;
 mod command;
 mod decide;
 mod exporters;
 pub mod grammar;
+mod hash;
 mod index;
 mod labels;
 mod leases;

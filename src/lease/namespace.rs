@@ -19,6 +19,8 @@ pub(super) struct Namespace {
     pub(super) leases: Leases,
     pub(super) queue: Queue,
     pub(super) news: News,
+    /// Something was applied since it was settled.
+    pub(super) is_restless: bool,
 }
 
 /// What has happened since somebody last saw to it. None of it can outgrow the records it is
@@ -37,6 +39,16 @@ pub(super) struct News {
     pub(super) unanswered: BTreeSet<Arc<str>>,
 }
 
+impl News {
+    /// The one new lease, if it is all that is new.
+    pub(super) fn lone_newcomer(&self) -> Option<&Arc<str>> {
+        let is_quiet = !self.everything && self.exporters.is_empty() && self.lines.is_empty();
+        self.unanswered
+            .first()
+            .filter(|_| is_quiet && self.unanswered.len() == 1)
+    }
+}
+
 impl Namespace {
     /// An empty one. Whatever it is loaded with has to be looked at.
     pub(super) fn new() -> Self {
@@ -53,6 +65,7 @@ impl Namespace {
                 lines: BTreeSet::new(),
                 unanswered: BTreeSet::new(),
             },
+            is_restless: false,
         }
     }
 
@@ -110,17 +123,17 @@ impl Namespace {
         }
     }
 
-    /// True if there is something to see to at once.
-    pub(super) fn has_news(&self) -> bool {
-        let News {
-            everything,
-            lines_outdated,
-            exporters,
-            lines,
-            unanswered,
-        } = &self.news;
-        let nothing = exporters.is_empty() && lines.is_empty() && unanswered.is_empty();
-        *everything || *lines_outdated || !nothing
+    /// Puts new leases into line.
+    pub(super) fn line_up_newcomers(&mut self) {
+        let newcomers = self
+            .news
+            .unanswered
+            .iter()
+            .filter_map(|id| self.leases.get(id));
+        let newcomers: Vec<Arc<Lease>> = newcomers.cloned().collect();
+        for lease in newcomers {
+            self.stand_in_line(&lease);
+        }
     }
 
     pub(super) fn next_moment(&self, retention: Duration) -> Option<Timestamp> {
@@ -130,9 +143,11 @@ impl Namespace {
     fn put_lease(&mut self, lease: &Arc<Lease>) {
         let old = self.leases.put(lease);
         if let Some(old) = old {
-            if old.is_waiting() && lease.is_waiting() && old.stands_like(lease) {
+            let id = &lease.name.id;
+            let is_in_line = old.is_waiting() && self.queue.place(id).is_some();
+            if is_in_line && lease.is_waiting() && old.stands_like(lease) {
                 if !lease.conditions.is_empty() {
-                    self.news.unanswered.remove(&lease.name.id);
+                    self.news.unanswered.remove(id);
                 }
                 return;
             }
@@ -146,12 +161,10 @@ impl Namespace {
                 self.exporters.hold(exporter, &lease.name.id);
                 self.news.exporters.remove(exporter);
             }
-            None => {
-                self.stand_in_line(lease);
-                if lease.conditions.is_empty() {
-                    self.news.unanswered.insert(lease.name.id.clone());
-                }
+            None if lease.conditions.is_empty() => {
+                self.news.unanswered.insert(lease.name.id.clone());
             }
+            None => self.stand_in_line(lease),
         }
     }
 

@@ -51,8 +51,8 @@ impl Namespace {
     ) -> Option<Outlook> {
         let line = self.queue.line(id)?;
         let approved: Vec<(&Exporter, i64)> = self
-            .wanted(&line.wish)
-            .filter_map(|exporter| Some((exporter, line.priority(exporter)?)))
+            .wanted(&line.claim.wish)
+            .filter_map(|exporter| Some((exporter, line.claim.priority(exporter)?)))
             .collect();
         let exporters = || approved.iter().map(|(exporter, _)| *exporter);
         let online: Vec<&Exporter> = exporters()
@@ -153,8 +153,8 @@ impl Namespace {
         approved: &[(&Exporter, i64)],
     ) -> Vec<(LineId, Precedence)> {
         let others = self.queue.lines().filter(|(other, _)| *other != id);
-        let possible =
-            others.filter(|(_, other)| !exclude(&line.wish.selector, &other.wish.selector));
+        let possible = others
+            .filter(|(_, other)| !exclude(&line.claim.wish.selector, &other.claim.wish.selector));
         possible
             .filter_map(|(id, other)| Some((id, precedence(other, approved)?)))
             .collect()
@@ -163,7 +163,7 @@ impl Namespace {
 
 /// How `rival` stands to a line with these exporters; `None` if it wants none of them.
 fn precedence(rival: &Line, approved: &[(&Exporter, i64)]) -> Option<Precedence> {
-    let contested = match &rival.wish.exporter_name {
+    let contested = match &rival.claim.wish.exporter_name {
         Some(name) => {
             let place = approved.partition_point(|(exporter, _)| exporter.name.id < *name);
             approved.get(place..)?.get(..1).unwrap_or_default()
@@ -172,7 +172,7 @@ fn precedence(rival: &Line, approved: &[(&Exporter, i64)]) -> Option<Precedence>
     };
     let mut strongest = None;
     for (exporter, own) in contested {
-        let precedence = match rival.priority(exporter) {
+        let precedence = match rival.claim.priority(exporter) {
             Some(priority) if priority > *own => return Some(Precedence::Always),
             Some(priority) if priority == *own => Some(Precedence::WhoIsDueFirst),
             _ => None,

@@ -1,24 +1,25 @@
 //! Who waits: the leases without an exporter, standing in lines. Knows leases, exporters' labels
 //! and access; nothing of which exporters are free.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use super::access::{Access, Policies};
+use super::access::Policies;
+use super::claim::{Claim, Wish};
 use super::exporters::Exporters;
+use super::hash::Map;
 use super::index::PairIndex;
 use super::ranked::Ranked;
 use super::record::{Client, Exporter, Lease};
-use super::selector::Selector;
 use super::time::{Duration, Timestamp};
 
 /// The leases of one namespace that wait, whether for an exporter or for their begin.
 #[derive(Clone, Default)]
 pub(super) struct Queue {
     lines: BTreeMap<LineId, Line>,
-    by_wish: HashMap<Wish, LineId>,
+    by_wish: Map<Wish, LineId>,
     /// In which line each waiting lease stands, and since when it is due.
-    places: HashMap<Arc<str>, (LineId, Timestamp)>,
+    places: Map<Arc<str>, (LineId, Timestamp)>,
     /// The lines by the pair that an exporter must have to be wanted there.
     by_pair: PairIndex<LineId>,
     /// The lines that any exporter may be wanted in.
@@ -34,8 +35,7 @@ pub(super) struct LineId(u64);
 /// fall due, then by name (rule I14); so only the first of a line ever has to be looked at.
 #[derive(Clone)]
 pub(super) struct Line {
-    pub(super) wish: Wish,
-    pub(super) access: Access,
+    pub(super) claim: Claim,
     /// Those who are due.
     arrived: Ranked<Turn>,
     /// Those who are due at their begin.
@@ -50,58 +50,7 @@ const NAME_KEY: &str = "";
 /// When a lease is due, and its name: its place in its line.
 pub(super) type Turn = (Timestamp, Arc<str>);
 
-/// What a lease wants, as far as exporters and policies can tell.
-#[derive(Clone, PartialEq, Eq, Hash)]
-pub(super) struct Wish {
-    pub(super) selector: Arc<Selector>,
-    pub(super) exporter_name: Option<Arc<str>>,
-    pub(super) allow_disabled: bool,
-    /// Whose wish it is; nobody's in particular where there are no policies.
-    pub(super) client: Option<Arc<str>>,
-    /// See [`Policies::band`].
-    band: usize,
-}
-
-impl Wish {
-    pub(super) fn of(lease: &Lease, policies: &Policies) -> Self {
-        Self {
-            selector: lease.selector.clone(),
-            exporter_name: lease.exporter_name.clone(),
-            allow_disabled: lease.allow_disabled && lease.exporter_name.is_some(),
-            client: (!policies.is_empty()).then(|| lease.client.clone()),
-            band: policies.band(lease.length()),
-        }
-    }
-
-    /// True if nothing is asked for at all (rule H6).
-    pub(super) fn is_empty(&self) -> bool {
-        self.exporter_name.is_none() && self.selector.is_empty()
-    }
-
-    /// True if the exporter is what was asked for, enabled or not (rules H7, H8).
-    pub(super) fn matches(&self, exporter: &Exporter) -> bool {
-        let name = self.exporter_name.as_ref();
-        !self.is_empty()
-            && name.is_none_or(|name| *name == exporter.name.id)
-            && self.selector.matches(&exporter.labels)
-    }
-
-    /// True if the exporter may be used in the state it is in (rules H9-H11).
-    pub(super) fn tolerates(&self, exporter: &Exporter) -> bool {
-        exporter.enabled || self.allow_disabled
-    }
-}
-
 impl Line {
-    /// The priority with which `exporter` could be assigned to anybody in this line; `None` if it
-    /// cannot be.
-    pub(super) fn priority(&self, exporter: &Exporter) -> Option<i64> {
-        if !self.wish.tolerates(exporter) || !self.wish.matches(exporter) {
-            return None;
-        }
-        self.access.priority(exporter)
-    }
-
     /// Whose turn it is at `now`; `None` if nobody is due yet.
     pub(super) fn head(&self, now: Timestamp) -> Option<&Turn> {
         let begun = self.scheduled.first().filter(|(begin, _)| *begin <= now);
@@ -139,10 +88,10 @@ impl Queue {
         client: Option<&Client>,
         exporters: &Exporters,
     ) -> Option<LineId> {
-        let wish = Wish::of(lease, policies);
-        let id = match self.by_wish.get(&wish) {
+        let claim = Claim::of(lease, policies, client);
+        let id = match self.by_wish.get(&claim.wish) {
             Some(id) => *id,
-            None => self.open(wish, policies.access(client, lease.length()), exporters),
+            None => self.open(claim, exporters),
         };
         let line = self.lines.get_mut(&id)?;
         let turn = (lease.due(), lease.name.id.clone());
@@ -199,12 +148,12 @@ impl Queue {
             .filter_map(|id| Some((*id, self.lines.get(id)?)))
     }
 
-    fn open(&mut self, wish: Wish, access: Access, exporters: &Exporters) -> LineId {
+    fn open(&mut self, claim: Claim, exporters: &Exporters) -> LineId {
         self.last_id += 1;
         let id = LineId(self.last_id);
-        let pair = match &wish.exporter_name {
+        let pair = match &claim.wish.exporter_name {
             Some(name) => Some((NAME_KEY, &**name)),
-            None => exporters.narrowest_pair(&wish.selector),
+            None => exporters.narrowest_pair(&claim.wish.selector),
         };
         let pair: Option<(Box<str>, Box<str>)> =
             pair.map(|(key, value)| (key.into(), value.into()));
@@ -214,14 +163,14 @@ impl Queue {
                 self.anywhere.insert(id);
             }
         }
-        self.by_wish.insert(wish.clone(), id);
+        self.by_wish.insert(claim.wish.clone(), id);
+        let (arrived, scheduled) = (Ranked::default(), Ranked::default());
         self.lines.insert(
             id,
             Line {
-                wish,
-                access,
-                arrived: Ranked::default(),
-                scheduled: Ranked::default(),
+                claim,
+                arrived,
+                scheduled,
                 pair,
             },
         );
@@ -232,7 +181,7 @@ impl Queue {
         let Some(line) = self.lines.remove(&id) else {
             return;
         };
-        self.by_wish.remove(&line.wish);
+        self.by_wish.remove(&line.claim.wish);
         match &line.pair {
             Some((key, value)) => self.by_pair.remove(key, value, &id),
             None => {

@@ -6,6 +6,8 @@ use std::collections::{BTreeMap, BinaryHeap};
 use std::sync::Arc;
 
 use super::book::Settings;
+use super::claim::Claim;
+use super::life::LeaseState;
 use super::namespace::Namespace;
 use super::queue::{LineId, Turn};
 use super::record::{Change, Kind, Lease, Record};
@@ -32,6 +34,8 @@ impl Settling<'_> {
         self.end_what_is_over();
         self.notice_what_is_due();
         self.namespace.mend_lines();
+        self.serve_a_lone_newcomer();
+        self.namespace.line_up_newcomers();
         let lines = self.lines_to_look_at();
         self.assign(&lines);
         self.refuse_the_hopeless(&lines);
@@ -57,6 +61,31 @@ impl Settling<'_> {
         }
     }
 
+    /// Gives a new lease its exporter without ado where nothing else has happened. Nobody can be
+    /// overtaken by it: whoever waits, waits for other exporters than those that are free.
+    fn serve_a_lone_newcomer(&mut self) {
+        let Namespace {
+            exporters,
+            leases,
+            policies,
+            clients,
+            news,
+            ..
+        } = &mut *self.namespace;
+        let Some(lease) = news.lone_newcomer().and_then(|id| leases.get(id)) else {
+            return;
+        };
+        if lease.state(self.now) != LeaseState::Pending {
+            return;
+        }
+        let client = clients.get(&lease.client).map(|client| &**client);
+        let claim = Claim::of(lease, policies, client);
+        if let Some((exporter, _)) = claim.best(exporters, self.now, self.settings.offline_after) {
+            let granted = lease.granted(exporter, self.now);
+            self.put(granted);
+        }
+    }
+
     /// The lines for which anything can have changed, each with whether its own first is new.
     ///
     /// No other line can be served: when it was last looked at no exporter was there for it, and
@@ -77,7 +106,7 @@ impl Settling<'_> {
             let wanted = queue.lines_for(exporter);
             lines.extend(
                 wanted
-                    .filter(|(_, line)| line.priority(exporter).is_some())
+                    .filter(|(_, line)| line.claim.priority(exporter).is_some())
                     .map(|(id, _)| (id, false)),
             );
         }
@@ -101,14 +130,9 @@ impl Settling<'_> {
         });
         let mut candidates: BinaryHeap<Candidate> = BinaryHeap::new();
         for id in lines.keys() {
-            let Namespace {
-                queue, exporters, ..
-            } = &mut *self.namespace;
-            if let Some(line) = queue.line(*id) {
-                exporters.expect(&line.wish.selector);
-                let ceiling = line.access.ceiling();
-                candidates.extend(self.candidate(*id, ceiling));
-            }
+            let line = self.namespace.queue.line(*id);
+            let ceiling = line.and_then(|line| line.claim.access.ceiling());
+            candidates.extend(self.candidate(*id, ceiling));
         }
         while let Some((priority, _, id)) = candidates.pop() {
             let is_fresh = lines.get(&id).is_some_and(|fresh| *fresh);
@@ -132,52 +156,20 @@ impl Settling<'_> {
         Some((priority?, Reverse(head.clone()), id))
     }
 
-    /// The free exporter that is best for a line, and its priority: the highest, then the first by
-    /// name (rule I10).
     fn best_exporter(&mut self, id: LineId) -> Option<(Arc<str>, i64)> {
         let Namespace {
             queue, exporters, ..
         } = &mut *self.namespace;
-        let offline_after = self.settings.offline_after;
-        let line = queue.line(id)?;
-        if let Some(name) = &line.wish.exporter_name {
-            let exporter = exporters.get(name)?;
-            let priority = line.priority(exporter)?;
-            let is_available = exporters.is_available(name, self.now, offline_after);
-            return is_available.then(|| (name.clone(), priority));
-        }
-        let ceiling = line.access.ceiling()?;
-        let mut best: Option<(Arc<str>, i64)> = None;
-        let mut lapsed = Vec::new();
-        for exporter in exporters.free(&line.wish.selector) {
-            if !exporter.is_online(self.now, offline_after) {
-                lapsed.push(exporter.clone());
-                continue;
-            }
-            let Some(priority) = line.priority(exporter) else {
-                continue;
-            };
-            if best.as_ref().is_none_or(|(_, so_far)| priority > *so_far) {
-                best = Some((exporter.name.id.clone(), priority));
-                if priority >= ceiling {
-                    break;
-                }
-            }
-        }
-        for exporter in lapsed {
-            exporters.lapse(&exporter);
-        }
-        best
+        queue
+            .line(id)?
+            .claim
+            .best(exporters, self.now, self.settings.offline_after)
     }
 
     fn grant(&mut self, line: LineId, exporter: Arc<str>) {
-        let head = self
-            .namespace
-            .queue
-            .line(line)
-            .and_then(|line| line.head(self.now));
-        let lease = head.and_then(|(_, id)| self.namespace.leases.get(id));
-        if let Some(lease) = lease {
+        let Namespace { queue, leases, .. } = &*self.namespace;
+        let head = queue.line(line).and_then(|line| line.head(self.now));
+        if let Some(lease) = head.and_then(|(_, id)| leases.get(id)) {
             let granted = lease.granted(exporter, self.now);
             self.put(granted);
         }
@@ -202,7 +194,7 @@ impl Settling<'_> {
         let line = queue.line(id)?;
         let (_, first) = line.head(self.now)?;
         let client = &leases.get(first)?.client;
-        let verdict = self.namespace.verdict(&line.wish, &line.access, client)?;
+        let verdict = self.namespace.verdict(&line.claim, client)?;
         let due = line
             .due(self.now)
             .filter_map(|(_, id)| leases.get(id).cloned());

@@ -3,9 +3,8 @@
 //! A verdict is about labels, enabled flags, policies and clients alone. Whether an exporter is
 //! online, ready or held makes a lease wait; it never ends one.
 
-use super::access::Access;
+use super::claim::{Claim, Wish};
 use super::namespace::Namespace;
-use super::queue::Wish;
 use super::record::{Client, ConditionKind, Exporter};
 use super::time::Duration;
 
@@ -41,8 +40,9 @@ pub(super) enum Verdict {
 const DESCRIPTIONS_LIMIT: usize = 4096;
 
 impl Namespace {
-    /// Why no exporter can ever be assigned to `client` for this wish; `None` if one can.
-    pub(super) fn verdict(&self, wish: &Wish, access: &Access, client: &str) -> Option<Verdict> {
+    /// Why no exporter can ever be assigned to `client` for this claim; `None` if one can.
+    pub(super) fn verdict(&self, claim: &Claim, client: &str) -> Option<Verdict> {
+        let Claim { wish, access } = claim;
         if wish.is_empty() {
             return Some(Verdict::NothingAskedFor);
         }
@@ -64,7 +64,7 @@ impl Namespace {
             },
             (_, Some(name)) if approvable.is_empty() => Verdict::ExporterDisabled(name.to_string()),
             (count, None) if approvable.is_empty() => Verdict::AllDisabled(count),
-            _ => self.without_approval(&approvable, access, client),
+            _ => self.without_approval(&approvable, claim, client),
         })
     }
 
@@ -94,11 +94,14 @@ impl Namespace {
         }
     }
 
-    fn without_approval(&self, exporters: &[&Exporter], access: &Access, client: &str) -> Verdict {
+    fn without_approval(&self, exporters: &[&Exporter], claim: &Claim, client: &str) -> Verdict {
         let Some(record) = self.clients.get(client) else {
             return Verdict::ClientNotFound(client.to_owned());
         };
-        if let Some(spot) = exporters.iter().find(|one| access.approval(one).is_some()) {
+        if let Some(spot) = exporters
+            .iter()
+            .find(|one| claim.access.approval(one).is_some())
+        {
             return Verdict::SpotAccess(spot.name.id.to_string());
         }
         let limits = exporters
@@ -125,7 +128,9 @@ impl Namespace {
         }
         let mut text = distinct.join("; ");
         if text.len() > DESCRIPTIONS_LIMIT {
-            let whole = (0..=DESCRIPTIONS_LIMIT).rev().find(|end| text.is_char_boundary(*end));
+            let whole = (0..=DESCRIPTIONS_LIMIT)
+                .rev()
+                .find(|end| text.is_char_boundary(*end));
             text.truncate(whole.unwrap_or_default());
             text.push_str("...");
         }

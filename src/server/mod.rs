@@ -1,7 +1,10 @@
 //! The server: what is served where, how connections are accepted, and how it stops. The one room
 //! that knows all others.
 
+mod cors;
+mod identify;
 mod listen;
+mod reload;
 mod run;
 
 use std::convert::Infallible;
@@ -10,14 +13,21 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::body::Body;
+use axum::middleware::from_fn;
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
+use futures_util::TryFutureExt;
+use futures_util::future::{Either, ready};
+use http::header::CONTENT_ENCODING;
 use http::{Request, StatusCode};
 use tonic::service::Routes;
-use tower::{ServiceExt, service_fn};
+use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_http::catch_panic::CatchPanicLayer;
-use tower_http::trace::TraceLayer;
+use tower_http::compression::CompressionLayer;
+use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
+use tower_http::decompression::RequestDecompression;
 
+pub use cors::with_cors;
 pub use listen::serve;
 pub use run::{Error, run};
 
@@ -29,6 +39,7 @@ use crate::proto::jumpstarter::client::v1::client_service_http;
 use crate::proto::jumpstarter::client::v1::client_service_server::ClientServiceServer;
 use crate::service::Clients;
 use crate::transcode::{Binding, Limits, Rejection, Transcoder};
+use identify::identify;
 
 /// Whether the server takes new work: what `/readyz` says.
 #[derive(Clone, Debug, Default)]
@@ -86,15 +97,23 @@ pub async fn router(
         .add_service(reflection().build_v1alpha()?)
         .into_axum_router()
         .reset_fallback();
-    // What no other route takes belongs to the transcoder, which also answers 404.
+    // What no other route takes belongs to the transcoder, which also answers 404. An encoding
+    // that cannot be unpacked is refused there, in the one shape of errors.
+    let unpacked = rest
+        .clone()
+        .map_request(|request: Request<_>| request.map(Body::new));
+    let unpack = RequestDecompression::new(unpacked).pass_through_unaccepted(true);
     let rest = service_fn(move |request: Request<Body>| {
-        let rest = rest.clone();
-        async move {
-            if is_grpc(request.headers()) {
-                return Ok::<Response, Infallible>(unknown_rpc(request.uri().path()));
-            }
-            rest.oneshot(request).await
+        if is_grpc(request.headers()) {
+            let response = unknown_rpc(request.uri().path());
+            return Either::Left(ready(Ok::<Response, Infallible>(response)));
         }
+        Either::Right(if request.headers().contains_key(CONTENT_ENCODING) {
+            let response = unpack.clone().oneshot(request);
+            Either::Left(response.map_ok(|response| response.map(Body::new)))
+        } else {
+            Either::Right(rest.clone().oneshot(request))
+        })
     });
     let router = docs::router()
         .route("/healthz", get(async || "ok\n"))
@@ -102,9 +121,19 @@ pub async fn router(
         .merge(api)
         .merge(open)
         .fallback_service(rest)
-        .layer(CatchPanicLayer::custom(|_| internal_error()))
-        .layer(TraceLayer::new_for_http());
+        .layer(
+            ServiceBuilder::new()
+                .layer(compression())
+                .layer(from_fn(identify))
+                .layer(CatchPanicLayer::custom(|_| internal_error())),
+        );
     Ok(router)
+}
+
+/// Packs answers for those who can unpack them, save streams: what happens is told at once.
+fn compression() -> CompressionLayer<impl Predicate> {
+    let lines = NotForContentType::const_new("application/x-ndjson");
+    CompressionLayer::new().compress_when(DefaultPredicate::new().and(lines))
 }
 
 fn unknown_rpc(path: &str) -> Response {

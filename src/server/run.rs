@@ -8,7 +8,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{Readiness, router, serve};
+use super::reload::{self, Traces};
+use super::{Readiness, router, serve, with_cors};
 use crate::auth::{AuthLayer, Tokens};
 use crate::config::{LogFormat, Settings};
 use crate::lab::{self, Lab};
@@ -37,47 +38,67 @@ impl std::error::Error for Error {}
 /// # Errors
 /// The lab or the tokens have errors, or the address cannot be listened on.
 pub async fn run(settings: Settings) -> Result<(), Error> {
+    let lab_path = settings.lab.clone();
+    // Before the files are read, so that no later change is missed.
+    let traces = lab_path.as_deref().map(Traces::of);
     let lab = lab(&settings)?;
     for warning in &lab.warnings {
         tracing::warn!("{warning}");
     }
     let summary = summary(&lab);
     let limits = lease_settings(&settings);
-    let store = Store::open(Memory::default(), limits, Arc::new(system_time)).await;
+    let store = Store::open(engine(), limits, Arc::new(system_time)).await;
     let store = store.map_err(|error| Error(format!("the store cannot be opened: {error}")))?;
-    let loaded = store.submit(lab.into_command()).await;
+    let store = store.with_history(settings.watch_history);
+    let loaded = store.submit(lab.clone().into_command()).await;
     loaded.map_err(|error| Error(format!("the lab cannot be loaded: {error}")))?;
     let (auth, tokens) = authentication(&settings, &store)?;
     let labels = LabelRules {
         hidden: settings.hidden_labels.clone(),
         deprecated: settings.deprecated_labels.clone(),
     };
-    let clients = Arc::new(Clients::new(store, tokens, labels));
+    if let Some((path, traces)) = lab_path.zip(traces) {
+        let hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
+        tokio::spawn(reload::follow(path, traces, lab, store.clone(), hangup));
+    }
+    let clients = Clients::new(store, tokens, labels).with_longest_wait(settings.longest_wait);
+    let clients = Arc::new(clients);
     let readiness = Readiness::default();
     let limits = Limits {
         body: settings.max_body_bytes,
+        longest_call: settings.longest_call,
     };
-    let router = router(clients, &auth, limits, readiness.clone()).await;
+    let router = router(clients.clone(), &auth, limits, readiness.clone()).await;
     let router = router.map_err(|error| Error(format!("the routes cannot be built: {error}")))?;
+    let router = with_cors(router, &settings.cors_origins);
     let listener = TcpListener::bind(settings.listen).await.map_err(|error| {
         Error(format!(
             "{} cannot be listened on: {error}; choose another address with --listen",
             settings.listen
         ))
     })?;
-    let stop =
-        stop_signal().map_err(|error| Error(format!("signals cannot be received: {error}")))?;
+    let stop = stop_signal().map_err(no_signals)?;
     announce(&settings, &listener, &summary);
     readiness.set(true);
     let stopping = readiness.clone();
     let stop = async move {
         stop.await;
         stopping.set(false);
+        clients.stop();
         tracing::info!("stopping: no new connections, requests under way are finished");
     };
     serve(listener, router, stop, settings.shutdown_grace).await;
     tracing::info!("stopped");
     Ok(())
+}
+
+/// The engine in memory. Its revisions begin where the clock stands, so that no ETag or event id of an
+/// earlier run is taken for one of this.
+fn engine() -> Memory {
+    let since = SystemTime::now()
+        .duration_since(UNIX_EPOCH)
+        .unwrap_or_default();
+    Memory::starting_at(u64::try_from(since.as_micros()).unwrap_or_default())
 }
 
 fn lab(settings: &Settings) -> Result<Lab, Error> {
@@ -134,6 +155,10 @@ fn system_time() -> Timestamp {
         .unwrap_or_default();
     let seconds = i64::try_from(since.as_secs()).unwrap_or(i64::MAX);
     Timestamp::new(seconds, since.subsec_nanos().cast_signed())
+}
+
+fn no_signals(error: std::io::Error) -> Error {
+    Error(format!("signals cannot be received: {error}"))
 }
 
 fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {

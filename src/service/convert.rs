@@ -7,8 +7,8 @@ use super::LabelRules;
 use super::names::{self, CLIENTS, EXPORTERS, LEASES};
 use crate::fault::{Fault, Violation};
 use crate::lease::{
-    Book, Condition, ConditionKind, CreateLease, Duration, Exporter, Lease, Name, Requirement,
-    Timestamp, Unchanged, UpdateLease,
+    Book, Condition, ConditionKind, CreateLease, Duration, Exporter, Lease, LeaseView, Name,
+    Requirement, Timestamp, Unchanged, UpdateLease,
 };
 use crate::proto::jumpstarter::client::v1 as pb;
 use crate::proto::jumpstarter::v1 as common;
@@ -51,9 +51,8 @@ impl ExporterLabels {
         }
     }
 
-    /// A lease as it is at this time.
-    pub fn lease(&self, book: &Book, now: Timestamp, lease: &Lease) -> pb::Lease {
-        let view = book.view_lease(now, lease);
+    /// A lease as it was seen.
+    pub fn lease(&self, lease: &Lease, view: LeaseView) -> pb::Lease {
         let namespace = &lease.name.namespace;
         pb::Lease {
             name: names::format(namespace, LEASES, &lease.name.id),

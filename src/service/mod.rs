@@ -1,38 +1,57 @@
 //! `jumpstarter.client.v1.ClientService` against the store: eight short methods. REST and gRPC call
 //! the same object. The first thing each does is to make sure of the caller's rights.
+//!
+//! Beyond the contract, a create or get of a lease waits for it where its caller prefers that, and
+//! what a get or list shows can be followed as it changes (`watch` says how that looks).
 
 mod convert;
+mod lists;
 mod names;
 mod page;
+mod prefer;
 mod refusal;
+mod wait;
+mod watch;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
+use std::time::Duration;
 
+use tokio::sync::watch::Sender;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 
 use crate::auth::{Caller, Tokens};
 use crate::fault::{Fault, Violation};
-use crate::lease::grammar::label_key_faults;
-use crate::lease::{Command, LeaseQuery, Name, ReleaseLease, Selector};
+use crate::lease::{Command, CreateLease, Name, ReleaseLease};
 use crate::proto::jumpstarter::client::v1 as pb;
 use crate::proto::jumpstarter::client::v1::client_service_server::ClientService;
 use crate::store::Store;
 use convert::ExporterLabels;
+use lists::{ExporterList, LeaseList};
 use names::{EXPORTERS, LEASES};
 use page::Page;
+use prefer::Wait;
+use watch::Scope;
 
 /// What a tag's key has before it among a lease's labels (rule D12).
 const TAG_PREFIX: &str = "metadata.jumpstarter.dev/";
+
+/// How long a request may wait, where nobody says otherwise.
+const LONGEST_WAIT: Duration = Duration::from_secs(600);
+
+/// How long a request may ever wait.
+const A_DAY: Duration = Duration::from_secs(24 * 60 * 60);
 
 /// The service.
 pub struct Clients {
     store: Store,
     /// None where nobody is authenticated.
     tokens: Option<Arc<Tokens>>,
-    labels: ExporterLabels,
+    labels: Arc<ExporterLabels>,
+    longest_wait: Duration,
+    stopping: Sender<bool>,
 }
 
 /// Which exporter labels are not for everybody's eyes (section O).
@@ -51,20 +70,56 @@ impl Clients {
         Self {
             store,
             tokens,
-            labels: ExporterLabels::new(labels),
+            labels: Arc::new(ExporterLabels::new(labels)),
+            longest_wait: LONGEST_WAIT,
+            stopping: Sender::new(false),
         }
     }
 
-    /// A lease as the caller sees it, with its ETag.
+    /// Lets requests wait for so long at most, up to a day; without it, 10 minutes.
+    #[must_use]
+    pub fn with_longest_wait(self, longest_wait: Duration) -> Self {
+        Self {
+            longest_wait: longest_wait.min(A_DAY),
+            ..self
+        }
+    }
+
+    /// Sends everybody who waits or watches away, to try again elsewhere or later.
+    pub fn stop(&self) {
+        self.stopping.send_replace(true);
+    }
+
+    async fn create(&self, command: CreateLease) -> Result<(), Status> {
+        let created = self.store.submit(Command::CreateLease(command)).await;
+        created.map_err(refusal::status)
+    }
+
+    /// A lease as the caller sees it, with its ETag; and, while it waits, its place in the queue
+    /// and when it may start, for those who read no JSON.
     fn lease(&self, name: &Name) -> Result<Response<pb::Lease>, Fault> {
         let found = self.store.read(|book, now| {
             let lease = book.lease(name)?;
-            Some((self.labels.lease(book, now, lease), lease.revision))
+            let view = book.view_lease(now, lease);
+            let headers = [
+                ("etag", Some(format!("\"{}\"", lease.revision))),
+                (
+                    "jumpstarter-queue-position",
+                    view.ahead.map(|ahead| (ahead + 1).to_string()),
+                ),
+                (
+                    "jumpstarter-estimated-start",
+                    view.estimated_start.map(|start| start.to_string()),
+                ),
+            ];
+            Some((self.labels.lease(lease, view), headers))
         });
-        let (lease, revision) = found.ok_or_else(|| refusal::not_found(LEASES, &name.id))?;
+        let (lease, headers) = found.ok_or_else(|| refusal::not_found(LEASES, &name.id))?;
         let mut response = Response::new(lease);
-        if let Ok(etag) = MetadataValue::try_from(format!("\"{revision}\"")) {
-            response.metadata_mut().insert("etag", etag);
+        for (header, value) in headers {
+            if let Some(Ok(value)) = value.map(MetadataValue::try_from) {
+                response.metadata_mut().insert(header, value);
+            }
         }
         Ok(response)
     }
@@ -94,19 +149,22 @@ impl ClientService for Clients {
     ) -> Result<Response<pb::ListExportersResponse>, Status> {
         let namespace = names::parent(&request.get_ref().parent)?;
         Caller::of(&request)?.authorize(&namespace)?;
+        let list = ExporterList::new(namespace, request.get_ref())?;
+        if let Some(follow) = request.extensions().get() {
+            let token = &request.get_ref().page_token;
+            return Ok(self.watch_list(Scope::Exporters(list), token, follow)?);
+        }
         let request = request.into_inner();
-        let filter = filter("filter", &request.filter)?;
-        let show_hidden = request.show_hidden_labels;
-        let hidden = if show_hidden { "hidden" } else { "" };
+        let hidden = if list.show_hidden { "hidden" } else { "" };
         let bound = ["exporters", &request.parent, &request.filter, hidden];
         let page = Page::new(request.page_size, &request.page_token, &bound)?;
         let (exporters, next_page_token) = self.store.read(|book, now| {
-            let found = book.exporters(&namespace, &filter, page.after(), page.size() + 1);
-            page.cut(
-                found,
-                |exporter| &exporter.name.id,
-                |exporter| self.labels.exporter(book, now, exporter, show_hidden),
-            )
+            let found =
+                book.exporters(&list.namespace, &list.filter, page.after(), page.size() + 1);
+            let (found, next) = page.cut(found, |exporter| &exporter.name.id);
+            let show =
+                |exporter: &Arc<_>| self.labels.exporter(book, now, exporter, list.show_hidden);
+            (found.into_iter().map(show).collect(), next)
         });
         Ok(Response::new(pb::ListExportersResponse {
             exporters,
@@ -120,7 +178,21 @@ impl ClientService for Clients {
     ) -> Result<Response<pb::Lease>, Status> {
         let name = names::object(&request.get_ref().name, LEASES)?;
         Caller::of(&request)?.authorize(&name.namespace)?;
-        Ok(self.lease(&name)?)
+        if let Some(follow) = request.extensions().get() {
+            // Not found, as without watching.
+            self.lease(&name)?;
+            return Ok(self.watch(Scope::Lease(name), follow));
+        }
+        let Some(wait) = Wait::of(request.metadata(), self.longest_wait) else {
+            return Ok(self.lease(&name)?);
+        };
+        let wait = Wait {
+            or_release: false,
+            ..wait
+        };
+        let waited = self.wait(&name, wait.longest).await;
+        let answer = waited.and_then(|()| self.lease(&name));
+        wait.applied(answer.map_err(Status::from))
     }
 
     async fn list_leases(
@@ -129,13 +201,17 @@ impl ClientService for Clients {
     ) -> Result<Response<pb::ListLeasesResponse>, Status> {
         let namespace = names::parent(&request.get_ref().parent)?;
         Caller::of(&request)?.authorize(&namespace)?;
+        let list = LeaseList::new(namespace, request.get_ref())?;
+        if let Some(follow) = request.extensions().get() {
+            let token = &request.get_ref().page_token;
+            return Ok(self.watch_list(Scope::Leases(list), token, follow)?);
+        }
         let request = request.into_inner();
-        let query = LeaseQuery {
-            filter: filter("filter", &request.filter)?,
-            tag_filter: tag_filter(&request.tag_filter)?,
-            only_active: request.only_active.unwrap_or(true),
+        let active = if list.query.only_active {
+            "active"
+        } else {
+            "all"
         };
-        let active = if query.only_active { "active" } else { "all" };
         let bound = [
             "leases",
             &request.parent,
@@ -145,12 +221,13 @@ impl ClientService for Clients {
         ];
         let page = Page::new(request.page_size, &request.page_token, &bound)?;
         let (leases, next_page_token) = self.store.read(|book, now| {
-            let found = book.leases(now, &namespace, &query, page.after(), page.size() + 1);
-            page.cut(
-                found,
-                |lease| &lease.name.id,
-                |lease| self.labels.lease(book, now, lease),
-            )
+            let LeaseList { namespace, query } = &list;
+            let found = book.leases(now, namespace, query, page.after(), page.size() + 1);
+            let (found, next) = page.cut(found, |lease| &lease.name.id);
+            let views = book.view_leases(now, &found);
+            let shown = found.into_iter().zip(views);
+            let leases = shown.map(|(lease, view)| self.labels.lease(lease, view));
+            (leases.collect(), next)
         });
         Ok(Response::new(pb::ListLeasesResponse {
             leases,
@@ -166,6 +243,7 @@ impl ClientService for Clients {
         let caller = Caller::of(&request)?;
         caller.authorize(&namespace)?;
         let client = caller.client.clone();
+        let wait = Wait::of(request.metadata(), self.longest_wait);
         let request = request.into_inner();
         let lease = request.lease.ok_or_else(lease_required)?;
         let named = !request.lease_id.is_empty();
@@ -177,11 +255,19 @@ impl ClientService for Clients {
         };
         let name = Name::new(namespace, id);
         let command = convert::create(name.clone(), named, client, lease)?;
-        self.store
-            .submit(Command::CreateLease(command))
-            .await
-            .map_err(refusal::status)?;
-        Ok(self.lease(&name)?)
+        let Some(wait) = wait else {
+            self.create(command).await?;
+            return Ok(self.lease(&name)?);
+        };
+        let created = if wait.or_release {
+            self.create_or_release(command, wait.longest).await
+        } else {
+            match self.create(command).await {
+                Ok(()) => self.wait(&name, wait.longest).await.map_err(Status::from),
+                Err(refused) => Err(refused),
+            }
+        };
+        wait.applied(created.and_then(|()| Ok(self.lease(&name)?)))
     }
 
     async fn update_lease(
@@ -269,37 +355,4 @@ fn lease_required() -> Fault {
         description: "required".to_owned(),
     };
     Fault::invalid_argument("FIELD_REQUIRED", "lease is required").with_violation(violation)
-}
-
-/// A filter of a list request (rules N5, N8, N10); an empty one lets everything through.
-fn filter(field: &'static str, text: &str) -> Result<Selector, Fault> {
-    Selector::parse(text).map_err(|error| {
-        let violation = Violation {
-            field: names::json_name(field),
-            description: error.to_string(),
-        };
-        Fault::invalid_argument("INVALID_FILTER", format!("invalid {field}: {error}"))
-            .with_violation(violation)
-    })
-}
-
-/// A filter on tags, whose keys stand without their prefix (rules N10, N11).
-fn tag_filter(text: &str) -> Result<Selector, Fault> {
-    let selector = filter("tag_filter", text)?;
-    for requirement in selector.requirements() {
-        let key = format!("{TAG_PREFIX}{}", requirement.key());
-        let faults = label_key_faults(&key);
-        if !faults.is_empty() {
-            let why = format!("key: Invalid value: {key:?}: {}", faults.join("; "));
-            let violation = Violation {
-                field: "tagFilter".to_owned(),
-                description: why.clone(),
-            };
-            let message = format!("invalid tag_filter requirement: {why}");
-            return Err(
-                Fault::invalid_argument("INVALID_FILTER", message).with_violation(violation)
-            );
-        }
-    }
-    Ok(selector)
 }

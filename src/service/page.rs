@@ -68,22 +68,12 @@ impl Page {
 
     /// Cuts one item more than fits into the page and the token of the next one, which is empty
     /// where this is the last.
-    pub fn cut<T, U>(
-        &self,
-        mut found: Vec<T>,
-        name: impl Fn(&T) -> &str,
-        show: impl FnMut(T) -> U,
-    ) -> (Vec<U>, String) {
+    pub fn cut<T>(&self, mut found: Vec<T>, name: impl Fn(&T) -> &str) -> (Vec<T>, String) {
         let more = found.len() > self.size;
         found.truncate(self.size);
-        let token = found
-            .last()
-            .filter(|_| more)
-            .map(|last| self.token(name(last)));
-        (
-            found.into_iter().map(show).collect(),
-            token.unwrap_or_default(),
-        )
+        let last = found.last().filter(|_| more);
+        let token = last.map(|last| self.token(name(last)));
+        (found, token.unwrap_or_default())
     }
 
     fn token(&self, after: &str) -> String {
@@ -113,7 +103,8 @@ impl Page {
     }
 }
 
-fn invalid(field: &str, description: &str) -> Fault {
+/// INVALID_ARGUMENT for a field that asks for a page.
+pub fn invalid(field: &str, description: &str) -> Fault {
     let violation = Violation {
         field: field.to_owned(),
         description: description.to_owned(),
@@ -129,14 +120,11 @@ mod tests {
     #[test]
     fn a_token_leads_on_and_only_where_it_came_from() {
         let page = Page::new(2, "", &["leases", "namespaces/lab"]).unwrap();
-        let (items, token) = page.cut(vec!["a", "b", "c"], |item| item, |item| item);
+        let (items, token) = page.cut(vec!["a", "b", "c"], |item| item);
         assert_eq!(items, ["a", "b"]);
         let next = Page::new(5, &token, &["leases", "namespaces/lab"]).unwrap();
         assert_eq!(next.after(), Some("b"));
-        assert_eq!(
-            next.cut(vec!["c"], |item| item, |item| item),
-            (vec!["c"], String::new())
-        );
+        assert_eq!(next.cut(vec!["c"], |item| item), (vec!["c"], String::new()));
         assert!(Page::new(5, &token, &["leases", "namespaces/lob"]).is_err());
         assert!(Page::new(5, "nonsense", &[]).is_err());
     }

@@ -59,6 +59,12 @@ pub fn not_found(collection: &str, id: &str) -> Fault {
     Fault::new(Code::NotFound, reason, message)
 }
 
+/// What is said to those who wait or watch when the server stops.
+pub fn stopping() -> Fault {
+    let message = "the server is stopping; ask again";
+    Fault::new(Code::Unavailable, "STOPPING", message).with_retry(1)
+}
+
 /// The revision that an `If-Match` header insists on (rule K20); none where it insists on nothing.
 ///
 /// # Errors

@@ -15,7 +15,8 @@ pub trait Engine: Send + 'static {
     /// Everything that is kept.
     fn load(&mut self) -> impl Future<Output = Result<Snapshot, EngineError>> + Send;
 
-    /// Keeps `changes`, if the revision still is `base`, and returns the revision they make.
+    /// Keeps `changes`, if the revision still is `base`, and returns the revision they make: the
+    /// next one, which the changed records carry already.
     fn commit(
         &mut self,
         base: u64,

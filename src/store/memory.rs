@@ -13,6 +13,18 @@ pub struct Memory {
     records: BTreeMap<(Kind, Name), Record>,
 }
 
+impl Memory {
+    /// An engine whose revisions go on from this one, so that they are not those of a process that
+    /// ran before.
+    #[must_use]
+    pub fn starting_at(revision: u64) -> Self {
+        Self {
+            revision,
+            ..Self::default()
+        }
+    }
+}
+
 impl Engine for Memory {
     async fn load(&mut self) -> Result<Snapshot, EngineError> {
         Ok(Snapshot {

@@ -5,21 +5,27 @@
 //! engine commit all of it at once, publishes the result, and only then answers. Readers look at the
 //! published book and never wait for the engine; what is not committed does not exist for them.
 //! Time is a command like any other: the writer wakes when the book says that it has something new
-//! to say.
+//! to say. The last commits are kept for those who follow along; nobody who waits is ever asked to
+//! look again without reason.
 
 mod engine;
+mod history;
 mod memory;
+mod published;
 mod writer;
 
 use std::fmt;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
 pub use engine::{CommitError, Engine, EngineError, Snapshot};
+pub use history::{Commit, Effect, Forgotten};
 pub use memory::Memory;
+pub use published::Wake;
 
-use crate::lease::{Book, Command, Refusal, Settings, Timestamp};
+use crate::lease::{Book, Command, Name, Refusal, Settings, Timestamp};
+use published::Published;
 use writer::{Job, Writer};
 
 /// Tells the present time. The system's clock in production, a script in tests.
@@ -28,12 +34,14 @@ pub type Clock = Arc<dyn Fn() -> Timestamp + Send + Sync>;
 /// How many commands may wait for the writer before senders wait too.
 const BACKLOG: usize = 1024;
 
+/// How many effects of commits are remembered, where nobody says otherwise.
+pub const HISTORY: usize = 10_000;
+
 /// A handle on the store; clones share it. The writer stops when the last one is dropped.
 #[derive(Clone)]
 pub struct Store {
-    published: Arc<RwLock<Book>>,
+    published: Arc<Published>,
     jobs: mpsc::Sender<Job>,
-    revisions: watch::Receiver<u64>,
     clock: Clock,
 }
 
@@ -69,24 +77,29 @@ impl Store {
         clock: Clock,
     ) -> Result<Self, EngineError> {
         let book = engine::book(engine.load().await?, settings.clone());
-        let (announce, revisions) = watch::channel(book.revision());
         let (jobs, inbox) = mpsc::channel(BACKLOG);
-        let published = Arc::new(RwLock::new(book.clone()));
+        let published = Arc::new(Published::new(book.clone(), clock(), HISTORY));
         let writer = Writer {
             engine,
             settings,
             book,
             published: published.clone(),
-            announce,
             clock: clock.clone(),
         };
         tokio::spawn(writer.run(inbox));
         Ok(Self {
             published,
             jobs,
-            revisions,
             clock,
         })
+    }
+
+    /// Remembers so many effects of the last commits, in place of [`HISTORY`]: what a commit did to
+    /// one record is one effect, and takes about a kilobyte. The newest commit is always there.
+    #[must_use]
+    pub fn with_history(self, effects: usize) -> Self {
+        self.published.remember(effects);
+        self
     }
 
     /// Carries out a command. When this returns `Ok`, its effect is kept and every reader sees it,
@@ -106,17 +119,36 @@ impl Store {
     /// Looks at the last committed state, with the present time. Keep it short: the writer waits
     /// for readers when it publishes.
     pub fn read<T>(&self, look: impl FnOnce(&Book, Timestamp) -> T) -> T {
-        let book = self
-            .published
-            .read()
-            .unwrap_or_else(PoisonError::into_inner);
-        look(&book, (self.clock)())
+        self.published.read(|book| look(book, (self.clock)()))
     }
 
-    /// The revision that was last committed; changes wake whoever waits on it.
+    /// The revision that was last committed; every commit wakes whoever waits on it.
     #[must_use]
     pub fn revisions(&self) -> watch::Receiver<u64> {
-        self.revisions.clone()
+        self.published.revisions()
+    }
+
+    /// Wake-ups for the commits that touch one lease from now on, and for no others. There need not
+    /// be such a lease.
+    #[must_use]
+    pub fn wake(&self, lease: &Name) -> Wake {
+        self.published.wake(lease)
+    }
+
+    /// At most `limit` commits after a revision, the oldest first; none where it is the last one.
+    ///
+    /// # Errors
+    /// The history does not reach back so far, or there has been no such revision.
+    pub fn since(&self, revision: u64, limit: usize) -> Result<Vec<Arc<Commit>>, Forgotten> {
+        self.published.since(revision, limit)
+    }
+
+    /// The commits after a revision that touched one lease, the oldest first.
+    ///
+    /// # Errors
+    /// The lease has changed since, and the history does not reach back so far.
+    pub fn lease_since(&self, lease: &Name, revision: u64) -> Result<Vec<Arc<Commit>>, Forgotten> {
+        self.published.lease_since(lease, revision)
     }
 
     /// The present time, as the store sees it.

@@ -1,14 +1,16 @@
 //! The one writer: waits for commands or for the book's next deadline, and obeys.
 
-use std::sync::{Arc, PoisonError, RwLock};
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot, watch};
+use tokio::sync::{mpsc, oneshot};
 use tokio::time::Instant;
 
-use super::engine::{self, CommitError, Engine};
+use super::engine::{self, CommitError, Engine, EngineError};
+use super::published::Published;
 use super::{Clock, StoreError};
-use crate::lease::{Book, Change, Command, Settings};
+use crate::lease::{Book, Change, Command, Kind, Name, Record, Settings, Timestamp};
 
 /// A command, and who waits for its outcome.
 pub struct Job {
@@ -21,8 +23,7 @@ pub struct Writer<E> {
     pub settings: Settings,
     /// What the writer works on: the published book and what is not committed yet.
     pub book: Book,
-    pub published: Arc<RwLock<Book>>,
-    pub announce: watch::Sender<u64>,
+    pub published: Arc<Published>,
     pub clock: Clock,
 }
 
@@ -73,7 +74,8 @@ impl<E: Engine> Writer<E> {
     /// engine failed, and so nothing of it happened.
     async fn write(&mut self, batch: &mut Vec<Job>) -> Result<(), ()> {
         for _ in 0..ATTEMPTS {
-            let (changes, outcomes) = self.decide(batch);
+            let now = (self.clock)();
+            let (changes, outcomes) = self.decide(now, batch);
             let base = self.book.revision();
             let committed = match changes.as_slice() {
                 [] => Ok(base),
@@ -81,25 +83,30 @@ impl<E: Engine> Writer<E> {
             };
             match committed {
                 Ok(revision) => {
-                    self.publish(&changes, revision);
+                    self.book.committed(revision);
+                    if !changes.is_empty() {
+                        self.published.publish(&changes, revision, now);
+                    }
                     for (job, outcome) in batch.drain(..).zip(outcomes) {
                         // Whoever asked may have gone; the command counts all the same.
                         let _ = job.answer.send(outcome);
                     }
                     return Ok(());
                 }
-                Err(CommitError::Conflict) => self.catch_up().await,
+                Err(CommitError::Conflict) => match self.catch_up(now).await {
+                    Ok(()) => {}
+                    Err(error) => {
+                        tracing::error!(%error, "the store could not be read again after a conflict");
+                        break;
+                    }
+                },
                 Err(CommitError::Failed(error)) => {
                     tracing::error!(%error, commands = batch.len(), "a commit failed; nothing of it has happened");
                     break;
                 }
             }
         }
-        self.book = self
-            .published
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .clone();
+        self.book = self.published.read(Book::clone);
         for job in batch.drain(..) {
             let _ = job.answer.send(Err(StoreError::Unavailable));
         }
@@ -107,8 +114,11 @@ impl<E: Engine> Writer<E> {
     }
 
     /// Works the batch into the writer's own book.
-    fn decide(&mut self, batch: &[Job]) -> (Vec<Change>, Vec<Result<(), StoreError>>) {
-        let now = (self.clock)();
+    fn decide(
+        &mut self,
+        now: Timestamp,
+        batch: &[Job],
+    ) -> (Vec<Change>, Vec<Result<(), StoreError>>) {
         let mut changes = self.book.settle(now);
         let mut outcomes = Vec::with_capacity(batch.len());
         for job in batch {
@@ -124,39 +134,34 @@ impl<E: Engine> Writer<E> {
         (changes, outcomes)
     }
 
-    fn publish(&mut self, changes: &[Change], revision: u64) {
-        self.book.committed(revision);
-        if changes.is_empty() {
-            return;
+    /// Takes over what somebody else committed. What was decided before it counts no more.
+    async fn catch_up(&mut self, now: Timestamp) -> Result<(), EngineError> {
+        let book = engine::book(self.engine.load().await?, self.settings.clone());
+        let changes = self.published.read(|published| between(published, &book));
+        if book.revision() != self.published.read(Book::revision) {
+            self.published.publish(&changes, book.revision(), now);
         }
-        let mut published = self
-            .published
-            .write()
-            .unwrap_or_else(PoisonError::into_inner);
-        for change in changes {
-            published.apply(change);
-        }
-        published.committed(revision);
-        drop(published);
-        self.announce.send_replace(revision);
+        self.book = book;
+        Ok(())
     }
+}
 
-    /// Takes over what somebody else committed.
-    async fn catch_up(&mut self) {
-        match self.engine.load().await {
-            Ok(snapshot) => {
-                self.book = engine::book(snapshot, self.settings.clone());
-                let mut published = self
-                    .published
-                    .write()
-                    .unwrap_or_else(PoisonError::into_inner);
-                *published = self.book.clone();
-                drop(published);
-                self.announce.send_replace(self.book.revision());
-            }
-            Err(error) => {
-                tracing::error!(%error, "the store could not be read again after a conflict")
-            }
+/// The changes that lead from one book to another.
+fn between(from: &Book, to: &Book) -> Vec<Change> {
+    let key = |record: &Record| (record.kind(), record.name().clone());
+    let mut gone: BTreeMap<(Kind, Name), Record> = from
+        .records()
+        .map(|record| (key(&record), record))
+        .collect();
+    let mut changes = Vec::new();
+    for record in to.records() {
+        if gone.remove(&key(&record)).as_ref() != Some(&record) {
+            changes.push(Change::Put(record));
         }
     }
+    let removed = gone
+        .into_keys()
+        .map(|(kind, name)| Change::Remove(kind, name));
+    changes.extend(removed);
+    changes
 }

@@ -26,6 +26,20 @@ pub fn bind<'a, M: DeserializeOwned>(
     query: Option<&str>,
     body: &[u8],
 ) -> Result<M, Fault> {
+    content(binding, captures, query, "", body)
+}
+
+/// The same for a body of any kind; `content_type` matters to rows that take bytes.
+///
+/// # Errors
+/// As [`bind`].
+pub fn content<'a, M: DeserializeOwned>(
+    binding: &'static Binding,
+    captures: impl Iterator<Item = &'a str>,
+    query: Option<&str>,
+    content_type: &str,
+    body: &[u8],
+) -> Result<M, Fault> {
     let mut entries = vec![];
     for (capture, raw) in binding.captures.iter().zip(captures) {
         let text = decode(raw, capture.multi).map_err(|why| invalid(dotted(capture.path), why))?;
@@ -40,8 +54,22 @@ pub fn bind<'a, M: DeserializeOwned>(
             entries.push(parameter(binding, pair)?);
         }
     }
-    let body = body_of(binding, body)?;
-    if let Some((path, json)) = body {
+    if let Body::Raw {
+        content_type: kind,
+        data,
+    } = binding.body
+    {
+        if !(content_type.is_empty() && body.is_empty()) {
+            let given = [
+                (kind, Given::Text(content_type.into())),
+                (data, Given::Bytes(body)),
+            ];
+            entries.extend(given.map(|(path, given)| Entry {
+                path: path.into(),
+                given,
+            }));
+        }
+    } else if let Some((path, json)) = json_of(binding, body)? {
         let masked = |mask: &Field| {
             entries
                 .iter()
@@ -62,8 +90,10 @@ pub fn bind<'a, M: DeserializeOwned>(
             });
         }
     }
-    entries.sort_by(|a, b| a.order().cmp(b.order()));
-    refuse_twice(&entries)?;
+    if entries.len() > 1 {
+        entries.sort_by(|a, b| a.order().cmp(b.order()));
+        refuse_twice(&entries)?;
+    }
     let root = || Node::root(&entries, binding.request);
     // The way of the field that is wrong is looked for only once something is wrong.
     M::deserialize(root()).or_else(|_| {
@@ -75,12 +105,14 @@ pub fn bind<'a, M: DeserializeOwned>(
 }
 
 /// Where the body goes and what it holds; none where it says nothing.
-fn body_of<'b>(
+fn json_of<'b>(
     binding: &'static Binding,
     body: &'b [u8],
 ) -> Result<Option<(&'static [&'static Field], &'b [u8])>, Fault> {
     let text = body.trim_ascii();
     match &binding.body {
+        // Not JSON.
+        Body::Raw { .. } => Ok(None),
         Body::All => Ok((!text.is_empty()).then_some((&[], body))),
         Body::Field(field) => {
             let says_something = !text.is_empty() && text != b"null";
@@ -105,8 +137,7 @@ fn body_of<'b>(
 fn parameter<'q>(binding: &Binding, pair: &'q str) -> Result<Entry<'q>, Fault> {
     let (raw_name, raw_value) = pair.split_once('=').unwrap_or((pair, ""));
     let name = form_text(raw_name).map_err(|why| invalid(raw_name.to_owned(), why))?;
-    let path =
-        resolve(binding, &name).map_err(|why| invalid(name.clone().into_owned(), why))?;
+    let path = resolve(binding, &name).map_err(|why| invalid(name.clone().into_owned(), why))?;
     if let Some(why) = taken(binding, &path) {
         return Err(invalid(name.into_owned(), why));
     }
@@ -136,9 +167,13 @@ fn resolve(binding: &Binding, name: &str) -> Result<Vec<&'static Field>, String>
                 dotted(&path)
             ));
         };
-        let field = inside
-            .field(part)
-            .ok_or_else(|| unknown("query parameter", part, &addressable(binding, &path, inside)))?;
+        let field = inside.field(part).ok_or_else(|| {
+            unknown(
+                "query parameter",
+                part,
+                &addressable(binding, &path, inside),
+            )
+        })?;
         message = match field.kind {
             Kind::Message(inner) if !field.repeated => Some(inner),
             _ => None,
@@ -177,12 +212,21 @@ fn taken(binding: &Binding, path: &[&'static Field]) -> Option<&'static str> {
     if binding.captures.iter().any(|capture| capture.path == path) {
         return Some("the path binds this field; leave the query parameter out");
     }
-    match binding.body {
-        Body::All => Some("the request body holds every field; there are no query parameters"),
-        Body::Field(field) if path.first() == Some(&field) => {
+    let field = match binding.body {
+        Body::None => return None,
+        Body::All => None,
+        Body::Field(field) => Some(field),
+        // Without a field around it the whole message is the body.
+        Body::Raw { data, .. } => data
+            .split_last()
+            .and_then(|(_, around)| around.first().copied()),
+    };
+    match field {
+        None => Some("the request body holds every field; there are no query parameters"),
+        Some(field) if path.first() == Some(&field) => {
             Some("the request body holds this field; leave the query parameter out")
         }
-        Body::Field(_) | Body::None => None,
+        Some(_) => None,
     }
 }
 
@@ -197,8 +241,15 @@ fn refuse_twice(entries: &[Entry]) -> Result<(), Fault> {
     }
 }
 
+/// The longest name that is compared with others, and shown whole. Comparing takes time by the
+/// product of the lengths, and nobody means a field by a longer name.
+const LONGEST_NAME: usize = 80;
+
 /// What to tell of a field that does not exist.
 fn unknown(what: &str, name: &str, known: &[&str]) -> String {
+    if name.len() > LONGEST_NAME {
+        return format!("no such {what}; there are: {}", known.join(", "));
+    }
     let distance = |known: &&&str| strsim::damerau_levenshtein(known, name);
     match known.iter().min_by_key(distance) {
         None => format!("no such {what}; there are none"),
@@ -243,11 +294,13 @@ fn explain(path: &str, trouble: Trouble, request: &'static Message) -> Fault {
                     Kind::Text | Kind::Opaque => None,
                 }
             });
-            let description =
-                message.map_or_else(|| "no such field".to_owned(), |message| {
+            let description = message.map_or_else(
+                || "no such field".to_owned(),
+                |message| {
                     let known: Vec<&str> = message.fields.iter().map(|field| field.json).collect();
                     unknown("field", name, &known)
-                });
+                },
+            );
             (joined(&known, name), description)
         }
         (None, Some(name)) => (
@@ -286,14 +339,23 @@ fn joined(path: &[&str], name: &str) -> String {
 
 fn invalid(field: impl Into<String>, description: impl Into<String>) -> Fault {
     let violation = Violation {
-        field: field.into(),
-        description: description.into(),
+        field: shortened(field.into(), 4 * LONGEST_NAME),
+        description: shortened(description.into(), 40 * LONGEST_NAME),
     };
     let message = match violation.field.as_str() {
         "" => violation.description.clone(),
         field => format!("{field}: {}", violation.description),
     };
     Fault::invalid_argument("INVALID_FIELD", message).with_violation(violation)
+}
+
+/// No more of a text than `length` bytes: what is sent back must not grow with what was sent.
+fn shortened(mut text: String, length: usize) -> String {
+    if text.len() > length {
+        text.truncate(text.floor_char_boundary(length));
+        text.push('…');
+    }
+    text
 }
 
 fn dotted(path: &[&'static Field]) -> String {

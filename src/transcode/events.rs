@@ -2,17 +2,19 @@
 //! offers it. The method finds [`Follow`] among its request's extensions, and puts [`Events`] into
 //! those of its response; methods that know nothing of it answer once, as ever.
 
-use std::convert::Infallible;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::body::Body;
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
+use futures_util::future::ready;
+use futures_util::{Stream, StreamExt, stream};
 use serde::Serialize;
 use tonic::Status;
 
+use super::deadline::Deadline;
 use super::rejection::record;
+use super::stream::{body_of, with_heartbeat};
 
 /// The sender of a request wants each change as it happens.
 #[derive(Clone, Debug)]
@@ -21,31 +23,56 @@ pub struct Follow {
     pub last_event_id: Option<String>,
 }
 
-/// What happened, for a Server-Sent Event.
+/// What happened, for a Server-Sent Event: the lines of it (HTML standard, section 9.2.5).
 #[derive(Clone, Debug)]
-pub struct Event {
-    id: String,
-    name: Option<&'static str>,
-    json: Vec<u8>,
-}
+pub struct Event(Vec<u8>);
 
 impl Event {
-    /// An event with an id to resume behind.
+    /// An event that carries a message.
     ///
     /// # Errors
     /// INTERNAL where the message has no JSON form.
-    pub fn new(id: impl Into<String>, message: &impl Serialize) -> Result<Self, Status> {
+    pub fn new(message: &impl Serialize) -> Result<Self, Status> {
         let json = crate::proto::json::to_vec(message).map_err(|error| {
             tracing::error!(%error, "an event could not be written as JSON");
             Status::internal("internal error")
         })?;
-        Ok(Self { id: id.into(), name: None, json })
+        // JSON as we write it has no line breaks.
+        Ok(Self([b"data: ", json.as_slice(), b"\n"].concat()))
+    }
+
+    /// Nothing but an id: it moves the place to resume behind, and no client sees an event.
+    #[must_use]
+    pub fn bookmark(id: u64) -> Self {
+        Self(vec![]).with_id(id)
     }
 
     /// The same with a name (`event:`) other than `message`.
     #[must_use]
     pub fn named(self, name: &'static str) -> Self {
-        Self { name: Some(name), ..self }
+        self.with_line("event", name)
+    }
+
+    /// The same with an id to resume behind.
+    #[must_use]
+    pub fn with_id(self, id: u64) -> Self {
+        self.with_line("id", &id.to_string())
+    }
+
+    fn with_line(mut self, field: &str, value: &str) -> Self {
+        let line = [field, ": ", value, "\n"].concat();
+        self.0.splice(..0, line.into_bytes());
+        self
+    }
+}
+
+impl Follow {
+    /// What a call says of where to begin.
+    pub(super) fn of<M>(call: &tonic::Request<M>) -> Self {
+        let id = call.metadata().get("last-event-id");
+        Self {
+            last_event_id: id.and_then(|id| id.to_str().ok()).map(str::to_owned),
+        }
     }
 }
 
@@ -62,29 +89,28 @@ impl Events {
     }
 
     /// The events as the body of a response.
-    pub(super) fn into_body(self) -> Body {
+    pub(super) fn into_body(self, deadline: Deadline) -> Body {
         let stream = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
-        let failed = futures_util::stream::iter(stream).flatten().scan(false, |failed, event| {
+        let events = deadline.bound(stream::iter(stream).flatten());
+        let events = events.scan(false, |failed, event| {
             let ended = std::mem::replace(failed, event.is_err());
-            futures_util::future::ready((!ended).then_some(event))
+            ready((!ended).then_some(event))
         });
-        Body::from_stream(failed.map(|event| Ok::<_, Infallible>(framed(event))))
+        body_of(with_heartbeat(events.map(framed)))
     }
 }
 
-/// The lines of an event (HTML standard, section 9.2.5). JSON as we write it has no line breaks.
+/// An event with the empty line that ends it.
 fn framed(event: Result<Event, Status>) -> Bytes {
-    let mut lines = vec![];
-    match event {
-        Ok(Event { id, name, json }) => {
-            lines.extend([b"id: ", id.as_bytes(), b"\n"].concat());
-            if let Some(name) = name {
-                lines.extend([b"event: ", name.as_bytes(), b"\n"].concat());
-            }
-            lines.extend([b"data: ", json.as_slice()].concat());
-        }
-        Err(status) => lines.extend([b"event: error\ndata: {\"error\":", record(status).as_slice(), b"}"].concat()),
-    }
-    lines.extend(b"\n\n");
+    let mut lines = match event {
+        Ok(Event(lines)) => lines,
+        Err(status) => [
+            b"event: error\ndata: {\"error\":",
+            record(status).as_slice(),
+            b"}\n",
+        ]
+        .concat(),
+    };
+    lines.push(b'\n');
     lines.into()
 }

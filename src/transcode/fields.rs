@@ -26,6 +26,8 @@ pub enum Given<'a> {
     Text(Cow<'a, str>),
     /// Bytes of the body that claim to be JSON.
     Json(&'a [u8]),
+    /// Bytes of the body as they are, for a field of bytes.
+    Bytes(&'a [u8]),
 }
 
 /// Why a message could not be read.
@@ -109,7 +111,7 @@ impl<'a> Node<'a> {
     pub fn text(self) -> Option<&'a str> {
         match self.own()? {
             Given::Text(text) => Some(text),
-            Given::Json(_) => None,
+            Given::Json(_) | Given::Bytes(_) => None,
         }
     }
 
@@ -146,6 +148,7 @@ macro_rules! answer {
                         read_json(bytes, |json| Merged { json, captured, message }.$method($($arg,)* visitor))
                     }
                 },
+                Some(Given::Bytes(bytes)) => Raw(bytes).$method($($arg,)* visitor),
                 Some(Given::Text(_)) => Text { entries: self.entries }.$method($($arg,)* visitor),
                 None => Fields::new(self).$method($($arg,)* visitor),
             }
@@ -234,6 +237,26 @@ impl<'de, I: Iterator<Item = (&'static Field, Node<'de>)>> MapAccess<'de> for Fi
     }
 }
 
+/// Bytes for one field, which needs no base64 here.
+struct Raw<'a>(&'a [u8]);
+
+impl<'de> Deserializer<'de> for Raw<'de> {
+    type Error = Trouble;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Trouble> {
+        visitor.visit_borrowed_bytes(self.0)
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Trouble> {
+        visitor.visit_some(self)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
+        unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
 /// Text for one field: one value, or several of a repeated field.
 struct Text<'a> {
     entries: &'a [Entry<'a>],
@@ -243,7 +266,7 @@ impl<'a> Text<'a> {
     fn first(&self) -> Option<&'a str> {
         match &self.entries.first()?.given {
             Given::Text(text) => Some(text),
-            Given::Json(_) => None,
+            Given::Json(_) | Given::Bytes(_) => None,
         }
     }
 }

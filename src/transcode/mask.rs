@@ -3,12 +3,14 @@
 //! AIP-134 lets a service take the populated fields; a gateway sees more, because a key that is
 //! present with `0`, `""` or `null` was meant too.
 
-use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
+};
 
 use super::row::{Binding, Body, Field, Kind, Message};
 
 /// The mask's paths in proto names, joined by commas; none where the body names no field. A body
-/// that is not JSON, or names a field that does not exist, is for the binding to refuse.
+/// that is not JSON, names a field twice or one that does not exist, is for the binding to refuse.
 pub fn implied(binding: &Binding, body: &[u8]) -> Option<String> {
     let Body::Field(Field {
         kind: Kind::Message(message),
@@ -71,12 +73,17 @@ impl<'de> Visitor<'de> for Keys<'_> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut json: A) -> Result<(), A::Error> {
         let mut empty = true;
+        let mut seen: Vec<&Field> = vec![];
         while let Some(key) = json.next_key::<String>()? {
             empty = false;
             let Some(field) = self.message.field(&key) else {
                 json.next_value::<IgnoredAny>()?;
                 continue;
             };
+            if seen.contains(&field) {
+                return Err(A::Error::custom("a key came twice"));
+            }
+            seen.push(field);
             let path = [self.path, &[field]].concat();
             if self.bound(&path) {
                 json.next_value::<IgnoredAny>()?;

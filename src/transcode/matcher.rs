@@ -72,12 +72,11 @@ pub enum Outcome<'a, R> {
     NotFound,
 }
 
-/// The route a request belongs to, and where its segments lie in the path.
+/// The route a request belongs to.
 #[derive(Debug)]
 pub struct Match<'a, R> {
     pub binding: &'static Binding,
     pub route: &'a R,
-    path: Path<'a>,
 }
 
 impl<R> Default for Matcher<R> {
@@ -147,7 +146,6 @@ impl<R> Matcher<R> {
                     return Outcome::Found(Match {
                         binding: leaf.binding,
                         route: &leaf.route,
-                        path,
                     });
                 }
             }
@@ -170,11 +168,14 @@ impl<R> Tree<R> {
     /// The path as this tree's routes see it: without the verb they all end in; none if it does
     /// not end in it. `%3A` is never the colon of a verb.
     fn split<'a>(&self, path: &'a str) -> Option<Path<'a>> {
-        let path = match self.verb {
-            None => path,
-            Some(verb) => path.strip_suffix(verb)?.strip_suffix(':')?,
-        };
-        Path::new(path)
+        Path::new(without_verb(path, self.verb)?)
+    }
+}
+
+fn without_verb<'a>(path: &'a str, verb: Option<&str>) -> Option<&'a str> {
+    match verb {
+        None => Some(path),
+        Some(verb) => path.strip_suffix(verb)?.strip_suffix(':'),
     }
 }
 
@@ -303,28 +304,30 @@ impl<'a> Path<'a> {
         Some(rest.split_once('/').map_or(rest, |(segment, _)| segment))
     }
 
-    /// The bytes of the segments `range`, with the slashes between them; all that is left where
-    /// `to_end`. Empty where there are none.
-    fn span(&self, range: Range<usize>, to_end: bool) -> Range<usize> {
+    /// The segments `range`, with the slashes between them; all that is left where `to_end`. Empty
+    /// where there are none.
+    fn span(&self, range: Range<usize>, to_end: bool) -> &'a str {
         let Some(start) = self.start(range.start) else {
-            return 0..0;
+            return "";
         };
         let end = if to_end { None } else { self.start(range.end) };
-        start..end.map_or(self.text.len(), |next| next - 1)
+        let end = end.map_or(self.text.len(), |next| next - 1);
+        self.text.get(start..end).unwrap_or_default()
     }
 }
 
-impl<R> Match<'_, R> {
-    /// Where in the path each capture of the row lies, in order: raw text, as byte ranges.
-    pub fn captures(&self) -> impl Iterator<Item = Range<usize>> {
-        self.binding.captures.iter().map(|capture| {
-            let segments = self.binding.segments.get(..capture.end).unwrap_or_default();
-            self.path.span(
-                capture.start..capture.end,
-                segments.last() == Some(&Segment::Rest),
-            )
-        })
-    }
+/// What the row's captures hold of a path that was found to belong to it, in order: raw text.
+pub fn captures<'a>(
+    binding: &'static Binding,
+    path: &'a str,
+) -> impl Iterator<Item = &'a str> + use<'a> {
+    let path = without_verb(path, binding.verb).and_then(Path::new);
+    binding.captures.iter().map(move |capture| {
+        let segments = binding.segments.get(..capture.end).unwrap_or_default();
+        let to_end = segments.last() == Some(&Segment::Rest);
+        let span = capture.start..capture.end;
+        path.as_ref().map_or("", |path| path.span(span, to_end))
+    })
 }
 
 /// A capture's text, decoded once by its kind: a variable of one segment decodes everything, one

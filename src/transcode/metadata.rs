@@ -4,6 +4,9 @@ use http::header::{self, HeaderMap, HeaderName};
 use http::request::Parts;
 use tonic::metadata::MetadataMap;
 
+/// What a request is known by in logs and errors.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
 /// Request headers that become metadata under their own name. Every other one stays out, save with
 /// the prefix `Grpc-Metadata-`, which is taken off.
 const FORWARDED: [HeaderName; 9] = [
@@ -15,21 +18,27 @@ const FORWARDED: [HeaderName; 9] = [
     HeaderName::from_static("prefer"),
     HeaderName::from_static("traceparent"),
     HeaderName::from_static("tracestate"),
-    HeaderName::from_static("x-request-id"),
+    REQUEST_ID,
 ];
 
 const PREFIX: &str = "grpc-metadata-";
 
-/// Metadata that would contradict the HTTP message it travels in.
-const KEPT_BACK: [HeaderName; 9] = [
+/// Metadata that would contradict the HTTP message it travels in: what describes the message, and
+/// what belongs to one connection (RFC 9110, section 7.6.1).
+const KEPT_BACK: [HeaderName; 14] = [
     header::CONNECTION,
+    header::CONTENT_ENCODING,
     header::CONTENT_LENGTH,
     header::CONTENT_TYPE,
+    header::HOST,
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
     header::TE,
     header::TRAILER,
     header::TRANSFER_ENCODING,
     header::UPGRADE,
     HeaderName::from_static("keep-alive"),
+    HeaderName::from_static("proxy-connection"),
     HeaderName::from_static("grpc-status-details-bin"),
 ];
 

@@ -2,8 +2,8 @@
 //! answers become JSON. Generic: it is driven by rows and knows no service by name.
 //!
 //! ```text
-//! request -> matcher -> [layers] -> read -> bind -> method of the service
-//!                                  response <- encode <-
+//! request -> matcher -> [layers] -> receive: negotiate, read, bind -> method of the service
+//!                                        response <- encode <- reply
 //! ```
 //!
 //! [`Transcoder`] is mounted in an axum `Router`. It matches paths itself, because what axum's
@@ -11,6 +11,8 @@
 //! the match, raw `%2F`) are the sharp edges that decide whether a gateway can be trusted.
 
 mod bind;
+mod condition;
+mod deadline;
 mod events;
 mod fields;
 mod mask;
@@ -19,121 +21,95 @@ mod merge;
 mod metadata;
 mod negotiate;
 mod rejection;
+mod route;
 mod row;
 mod stream;
+mod transcoder;
 #[cfg(test)]
 mod vectors;
 
-use std::convert::Infallible;
 use std::future::Future;
-use std::pin::Pin;
-use std::sync::Arc;
-use std::task::{Context, Poll};
+use std::time::Duration;
 
 use axum::body::Body as HttpBody;
 use axum::response::{IntoResponse, Response};
 use futures_util::Stream;
-use http::{HeaderValue, Method, StatusCode, header};
+use http::{HeaderName, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use tower::{Layer, Service};
+
+use crate::proto::google::api;
+use condition::Condition;
+use deadline::Deadline;
+use route::JsonWriter;
 
 pub use bind::bind;
 pub use events::{Event, Events, Follow};
-pub use matcher::{Conflict, Match, Matcher, Outcome};
-pub use rejection::Rejection;
+pub use matcher::{Conflict, Match, Matcher, Outcome, captures};
+pub use metadata::REQUEST_ID;
+pub use rejection::{Rejection, with_request_id};
+pub use route::Route;
 pub use row::{Binding, Body, Capture, Field, Kind, Message, Segment};
+pub use transcoder::{Call, Transcoder};
 
 type Request = http::Request<HttpBody>;
-type BoxFuture<T> = Pin<Box<dyn Future<Output = T> + Send>>;
 
-/// What every route keeps to.
+/// What every route keeps to. A request's URL has the limit that the `http` crate gives it, 65,534
+/// bytes, which bounds the number of query parameters too.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The longest request body, in bytes.
+    /// The longest request body, in bytes, unpacked.
     pub body: usize,
+    /// The longest time that a request may ask for with `grpc-timeout` or `X-Request-Timeout`; more
+    /// is lowered to it. A request that asks for none has none.
+    pub longest_call: Duration,
 }
 
-/// A row and the method that answers it.
-#[derive(Clone)]
-pub struct Route {
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body: 1024 * 1024,
+            longest_call: Duration::from_secs(15 * 60),
+        }
+    }
+}
+
+/// A request that was understood.
+struct Received<M> {
+    call: tonic::Request<M>,
+    /// The media type to answer in: one of those that were on offer.
+    format: &'static str,
+    deadline: Deadline,
+}
+
+/// From the first byte of a request to the call that it asks for.
+async fn receive<M: DeserializeOwned>(
     binding: &'static Binding,
-    call: Arc<dyn Fn(Request, Found, Limits) -> BoxFuture<Response> + Send + Sync>,
-}
-
-/// Which parts of a request's path its row captures: put into the request's extensions by the
-/// [`Transcoder`], before any layer sees it.
-#[derive(Clone)]
-pub struct Found {
-    route: Route,
-    /// Byte ranges of the raw path, one for each capture.
-    captures: Vec<std::ops::Range<usize>>,
-}
-
-impl Route {
-    /// A route to a unary method.
-    pub fn unary<S, M, R, F, A>(binding: &'static Binding, service: &Arc<S>, method: F) -> Self
-    where
-        S: Send + Sync + 'static,
-        M: DeserializeOwned + Send + 'static,
-        R: Serialize + Send + 'static,
-        F: Fn(Arc<S>, tonic::Request<M>) -> A + Copy + Send + Sync + 'static,
-        A: Future<Output = Result<tonic::Response<R>, tonic::Status>> + Send + 'static,
-    {
-        let service = service.clone();
-        let call = move |request, found, limits| {
-            let service = service.clone();
-            let answer = unary(request, found, limits, move |message| {
-                method(service, message)
-            });
-            Box::pin(async { answer.await.unwrap_or_else(IntoResponse::into_response) }) as _
-        };
-        Self {
-            binding,
-            call: Arc::new(call),
-        }
-    }
-
-    /// A route to a server-streaming method.
-    pub fn streaming<S, M, R, T, F, A>(
-        binding: &'static Binding,
-        service: &Arc<S>,
-        method: F,
-    ) -> Self
-    where
-        S: Send + Sync + 'static,
-        M: DeserializeOwned + Send + 'static,
-        R: Serialize + Send + 'static,
-        T: Stream<Item = Result<R, tonic::Status>> + Send + 'static,
-        F: Fn(Arc<S>, tonic::Request<M>) -> A + Copy + Send + Sync + 'static,
-        A: Future<Output = Result<tonic::Response<T>, tonic::Status>> + Send + 'static,
-    {
-        let service = service.clone();
-        let call = move |request, found, limits| {
-            let service = service.clone();
-            let answer = streaming(request, found, limits, move |message| {
-                method(service, message)
-            });
-            Box::pin(async { answer.await.unwrap_or_else(IntoResponse::into_response) }) as _
-        };
-        Self {
-            binding,
-            call: Arc::new(call),
-        }
-    }
-
-    /// The row.
-    #[must_use]
-    pub fn binding(&self) -> &'static Binding {
-        self.binding
-    }
+    request: Request,
+    limits: Limits,
+    offers: &[&'static str],
+) -> Result<Received<M>, Rejection> {
+    let (parts, body) = request.into_parts();
+    let content_type = negotiate::content_type(binding, &parts.headers, &body)?;
+    let format = negotiate::accept(&parts.headers, offers)?;
+    let deadline = Deadline::of(&parts.headers, limits.longest_call)?;
+    let body = rejection::read(body, limits.body).await?;
+    let captures = captures(binding, parts.uri.path());
+    let message = bind::content(binding, captures, parts.uri.query(), content_type, &body)?;
+    let call = metadata::request(parts, message);
+    Ok(Received {
+        call,
+        format,
+        deadline,
+    })
 }
 
 /// A unary call, from the first byte of its request to the last of its response.
 async fn unary<M, R, A>(
+    binding: &'static Binding,
     request: Request,
-    found: Found,
     limits: Limits,
+    json: &JsonWriter,
     method: impl FnOnce(tonic::Request<M>) -> A,
 ) -> Result<Response, Rejection>
 where
@@ -141,38 +117,66 @@ where
     R: Serialize,
     A: Future<Output = Result<tonic::Response<R>, tonic::Status>>,
 {
-    let binding = found.route.binding;
-    let (parts, body) = request.into_parts();
-    negotiate::content_type(&parts.headers, &body)?;
-    let format = negotiate::accept(&parts.headers, &[negotiate::JSON, negotiate::SSE])?;
-    let body = rejection::read(body, limits.body).await?;
-    let message = bind(binding, found.captures(parts.uri.path()), parts.uri.query(), &body)?;
-    let mut request = metadata::request(parts, message);
+    // Following makes sense for what can be asked for again and again.
+    let offers: &[&str] = match binding.method {
+        "GET" => &[negotiate::JSON, negotiate::SSE],
+        _ => &[negotiate::JSON],
+    };
+    let Received {
+        mut call,
+        format,
+        deadline,
+    } = receive(binding, request, limits, offers).await?;
     if format == negotiate::SSE {
-        // Refused before the method is called where following makes no sense.
-        if binding.method != "GET" {
-            return Err(Rejection::not_acceptable(&[negotiate::JSON]));
-        }
-        let last_event_id = request.metadata().get("last-event-id").and_then(|id| id.to_str().ok());
-        let follow = Follow { last_event_id: last_event_id.map(str::to_owned) };
-        request.extensions_mut().insert(follow);
+        let follow = Follow::of(&call);
+        call.extensions_mut().insert(follow);
     }
-    let mut reply = method(request).await?;
+    let condition = Condition::of(binding, call.metadata());
+    let mut reply = deadline.hold(method(call)).await?;
     let events = reply.extensions_mut().remove::<Events>();
     let (metadata, message, _) = reply.into_parts();
     let headers = metadata::response(metadata);
-    let content_type = [(header::CONTENT_TYPE, format)];
-    match (format, events) {
-        (negotiate::SSE, Some(events)) => Ok((headers, content_type, events.into_body()).into_response()),
-        (negotiate::SSE, None) => Err(Rejection::not_acceptable(&[negotiate::JSON])),
-        _ => Ok((headers, content_type, encode(binding, &message)?).into_response()),
+    if format == negotiate::SSE {
+        let events = events.ok_or_else(|| Rejection::not_acceptable(&[negotiate::JSON]))?;
+        let body = events.into_body(deadline);
+        return Ok((headers, content_type(format), body).into_response());
     }
+    if condition.is_some_and(|condition| condition.names(headers.get(header::ETAG))) {
+        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+    }
+    let body = json.write(binding, &message)?;
+    Ok((headers, content_type(format), body).into_response())
+}
+
+/// A unary call whose answer is no JSON but a `google.api.HttpBody`: `body` takes it out of the
+/// reply. What the Accept header says does not count, because the type is known too late.
+async fn unary_raw<M, R, A>(
+    binding: &'static Binding,
+    request: Request,
+    limits: Limits,
+    body: fn(R) -> Option<api::HttpBody>,
+    method: impl FnOnce(tonic::Request<M>) -> A,
+) -> Result<Response, Rejection>
+where
+    M: DeserializeOwned,
+    A: Future<Output = Result<tonic::Response<R>, tonic::Status>>,
+{
+    let Received { call, deadline, .. } = receive(binding, request, limits, &[]).await?;
+    let condition = Condition::of(binding, call.metadata());
+    let (metadata, reply, _) = deadline.hold(method(call)).await?.into_parts();
+    let headers = metadata::response(metadata);
+    if condition.is_some_and(|condition| condition.names(headers.get(header::ETAG))) {
+        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+    }
+    let body = body(reply).unwrap_or_default();
+    let kind = negotiate::kind_of(&body)?;
+    Ok((headers, [(header::CONTENT_TYPE, kind)], body.data).into_response())
 }
 
 /// A server-streaming call. What fails before the first message has a status of its own.
 async fn streaming<M, R, T, A>(
+    binding: &'static Binding,
     request: Request,
-    found: Found,
     limits: Limits,
     method: impl FnOnce(tonic::Request<M>) -> A,
 ) -> Result<Response, Rejection>
@@ -182,181 +186,43 @@ where
     T: Stream<Item = Result<R, tonic::Status>> + Send + 'static,
     A: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
 {
-    let binding = found.route.binding;
-    let (parts, body) = request.into_parts();
-    negotiate::content_type(&parts.headers, &body)?;
-    let format = negotiate::accept(
-        &parts.headers,
-        &[negotiate::NDJSON, negotiate::SSE, negotiate::JSON],
-    )?;
-    let body = rejection::read(body, limits.body).await?;
-    let message = bind(
-        binding,
-        found.captures(parts.uri.path()),
-        parts.uri.query(),
-        &body,
-    )?;
-    let reply = method(metadata::request(parts, message)).await?;
-    let (metadata, messages, _) = reply.into_parts();
-    let body = stream::body(messages, format, move |message| encode(binding, message)).await?;
-    Ok((
-        metadata::response(metadata),
-        [(header::CONTENT_TYPE, format)],
-        body,
-    )
-        .into_response())
+    let offers = [negotiate::NDJSON, negotiate::SSE, negotiate::JSON];
+    let received = receive(binding, request, limits, &offers).await?;
+    let Received {
+        call,
+        format,
+        deadline,
+    } = received;
+    let (metadata, messages, _) = deadline.hold(method(call)).await?.into_parts();
+    let json = JsonWriter::default();
+    let encode = move |message: &R| json.write(binding, message);
+    let body = stream::body(deadline.bound(messages), format, encode).await?;
+    let headers = metadata::response(metadata);
+    Ok((headers, content_type(format), body).into_response())
 }
 
-/// A response message as JSON: all of it, or the one field the rule selects.
-fn encode<R: Serialize>(binding: &Binding, message: &R) -> Result<Vec<u8>, Rejection> {
-    let Some(name) = binding.response_body else {
-        return crate::proto::json::to_vec(message).map_err(Rejection::internal);
-    };
-    let whole = crate::proto::json::to_vec(message).map_err(Rejection::internal)?;
-    let mut fields: serde_json::Map<String, serde_json::Value> =
-        serde_json::from_slice(&whole).map_err(Rejection::internal)?;
-    let field = fields.remove(name).unwrap_or_default();
-    serde_json::to_vec(&field).map_err(Rejection::internal)
-}
-
-impl Found {
-    fn captures<'a>(&'a self, path: &'a str) -> impl Iterator<Item = &'a str> {
-        self.captures
-            .iter()
-            .map(|range| path.get(range.clone()).unwrap_or_default())
-    }
-}
-
-/// An HTTP service that answers every route it is given, 404 what it does not know, 405 what it
-/// knows under another method, and OPTIONS.
-#[derive(Clone)]
-pub struct Transcoder<S = Call> {
-    matcher: Arc<Matcher<Route>>,
-    inner: S,
-}
-
-/// The innermost service: calls the route that was found.
-#[derive(Clone, Copy)]
-pub struct Call {
+/// A server-streaming call whose answers are `google.api.HttpBody`: their data, one after the
+/// other, under the content type of the first.
+async fn streaming_raw<M, R, T, A>(
+    binding: &'static Binding,
+    request: Request,
     limits: Limits,
-}
-
-impl Transcoder {
-    /// A transcoder for the routes of any number of services.
-    ///
-    /// # Errors
-    /// Two rows claim the same requests.
-    pub fn new(routes: impl IntoIterator<Item = Route>, limits: Limits) -> Result<Self, Conflict> {
-        let mut matcher = Matcher::default();
-        for route in routes {
-            matcher.insert(route.binding, route)?;
-        }
-        Ok(Self {
-            matcher: Arc::new(matcher),
-            inner: Call { limits },
-        })
-    }
-}
-
-impl<S> Transcoder<S> {
-    /// Puts a layer around every route: after the match, so that 404 and 405 come first, and before
-    /// anything of the request is read.
-    #[must_use]
-    pub fn layer<L: Layer<S>>(self, layer: &L) -> Transcoder<L::Service> {
-        Transcoder {
-            matcher: self.matcher,
-            inner: layer.layer(self.inner),
-        }
-    }
-}
-
-impl<S> Service<Request> for Transcoder<S>
+    body: fn(R) -> Option<api::HttpBody>,
+    method: impl FnOnce(tonic::Request<M>) -> A,
+) -> Result<Response, Rejection>
 where
-    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send + 'static,
+    M: DeserializeOwned,
+    R: Send + 'static,
+    T: Stream<Item = Result<R, tonic::Status>> + Send + 'static,
+    A: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
 {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = BoxFuture<Result<Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, mut request: Request) -> Self::Future {
-        let path = request.uri().path();
-        let response = match self.matcher.find(request.method().as_str(), path) {
-            Outcome::NotFound => Rejection::not_found(path).into_response(),
-            Outcome::WrongMethod(declared) => wrong_method(request.method(), path, &declared),
-            Outcome::Found(found) => {
-                let found = Found {
-                    route: found.route.clone(),
-                    captures: found.captures().collect(),
-                };
-                let head = request.method() == Method::HEAD;
-                request.extensions_mut().insert(found);
-                let answer = tower::ServiceExt::oneshot(self.inner.clone(), request);
-                return Box::pin(async move {
-                    let response = answer.await?;
-                    Ok(if head {
-                        without_body(response)
-                    } else {
-                        response
-                    })
-                });
-            }
-        };
-        Box::pin(async { Ok(response) })
-    }
+    let Received { call, deadline, .. } = receive(binding, request, limits, &[]).await?;
+    let (metadata, messages, _) = deadline.hold(method(call)).await?.into_parts();
+    let (kind, body) = stream::raw(deadline.bound(messages), body).await?;
+    let headers = metadata::response(metadata);
+    Ok((headers, [(header::CONTENT_TYPE, kind)], body).into_response())
 }
 
-impl Service<Request> for Call {
-    type Response = Response;
-    type Error = Infallible;
-    type Future = BoxFuture<Result<Response, Infallible>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, mut request: Request) -> Self::Future {
-        let Some(found) = request.extensions_mut().remove::<Found>() else {
-            let response = Rejection::not_found(request.uri().path()).into_response();
-            return Box::pin(async { Ok(response) });
-        };
-        let answer = (found.route.call.clone())(request, found, self.limits);
-        Box::pin(async { Ok(answer.await) })
-    }
-}
-
-/// 405, or the answer to OPTIONS (RFC 9110, sections 9.3.7 and 15.5.6).
-fn wrong_method(method: &Method, path: &str, declared: &[&'static str]) -> Response {
-    let mut allow: Vec<&str> = declared.to_vec();
-    if declared.contains(&"GET") && !declared.contains(&"HEAD") {
-        allow.push("HEAD");
-    }
-    if !declared.contains(&"OPTIONS") {
-        allow.push("OPTIONS");
-    }
-    allow.sort_unstable();
-    let allow = allow.join(", ");
-    let mut response = if method == Method::OPTIONS {
-        StatusCode::NO_CONTENT.into_response()
-    } else {
-        Rejection::wrong_method(method, path, &allow).into_response()
-    };
-    if let Ok(allow) = HeaderValue::from_str(&allow) {
-        response.headers_mut().insert(header::ALLOW, allow);
-    }
-    response
-}
-
-/// What HEAD answers: the headers of GET, the length of the body included, without the body.
-fn without_body(response: Response) -> Response {
-    use http_body::Body as _;
-    let (mut parts, body) = response.into_parts();
-    if let Some(length) = body.size_hint().exact() {
-        parts.headers.insert(header::CONTENT_LENGTH, length.into());
-    }
-    Response::from_parts(parts, HttpBody::empty())
+fn content_type(format: &'static str) -> [(HeaderName, &'static str); 1] {
+    [(header::CONTENT_TYPE, format)]
 }

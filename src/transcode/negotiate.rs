@@ -1,10 +1,12 @@
 //! What a request's body is, and what its sender can read (RFC 9110, section 12.5.1).
 
 use axum::body::Body;
-use http::{HeaderMap, header};
+use http::{HeaderMap, HeaderValue, header};
 use http_body::Body as _;
 
 use super::rejection::Rejection;
+use super::row::{self, Binding};
+use crate::proto::google::api::HttpBody;
 
 pub const JSON: &str = "application/json";
 /// One JSON value a line.
@@ -12,12 +14,27 @@ pub const NDJSON: &str = "application/x-ndjson";
 /// Server-Sent Events.
 pub const SSE: &str = "text/event-stream";
 
-/// Refuses a body that does not call itself JSON in UTF-8. Only an empty body may say nothing.
-pub fn content_type(headers: &HeaderMap, body: &Body) -> Result<(), Rejection> {
-    if body.is_end_stream() || body.size_hint().exact() == Some(0) {
-        return Ok(());
+/// What a request's body calls itself. Refuses one that is not JSON in UTF-8, save where the row
+/// takes bytes of any kind. Only an empty body may say nothing.
+pub fn content_type<'h>(
+    binding: &Binding,
+    headers: &'h HeaderMap,
+    body: &Body,
+) -> Result<&'h str, Rejection> {
+    if let Some(encoding) = headers.get(header::CONTENT_ENCODING) {
+        let encoding = encoding.to_str().unwrap_or("what cannot be read");
+        return Err(Rejection::unsupported_encoding(encoding));
     }
-    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+    let value = headers.get(header::CONTENT_TYPE);
+    if matches!(binding.body, row::Body::Raw { .. }) {
+        return Ok(value
+            .and_then(|value| value.to_str().ok())
+            .unwrap_or_default());
+    }
+    if body.is_end_stream() || body.size_hint().exact() == Some(0) {
+        return Ok("");
+    }
+    let Some(value) = value else {
         return Err(Rejection::unsupported_media_type("without one"));
     };
     let value = value.to_str().unwrap_or("what cannot be read");
@@ -32,17 +49,18 @@ pub fn content_type(headers: &HeaderMap, body: &Body) -> Result<(), Rejection> {
         _ => true,
     });
     if json && utf8 {
-        Ok(())
+        Ok(value)
     } else {
         Err(Rejection::unsupported_media_type(&format!("`{value}`")))
     }
 }
 
-/// The offer that the request's Accept headers prefer; the first one where they leave it open.
+/// The offer that the request's Accept headers prefer; the first one where they leave it open, and
+/// none where there are none.
 pub fn accept(headers: &HeaderMap, offers: &[&'static str]) -> Result<&'static str, Rejection> {
     let mut ranges = headers.get_all(header::ACCEPT).iter().peekable();
-    if ranges.peek().is_none() {
-        return Ok(offers[0]);
+    if ranges.peek().is_none() || offers.is_empty() {
+        return Ok(offers.first().copied().unwrap_or_default());
     }
     let ranges: Vec<Range> = ranges
         .flat_map(|value| value.to_str().unwrap_or_default().split(','))
@@ -65,6 +83,14 @@ pub fn accept(headers: &HeaderMap, offers: &[&'static str]) -> Result<&'static s
     }
     best.map(|(offer, _)| offer)
         .ok_or_else(|| Rejection::not_acceptable(offers))
+}
+
+/// The content type of a body that is no JSON; bytes of no known kind where it does not say.
+pub fn kind_of(body: &HttpBody) -> Result<HeaderValue, Rejection> {
+    match body.content_type.as_str() {
+        "" => Ok(HeaderValue::from_static("application/octet-stream")),
+        kind => HeaderValue::from_str(kind).map_err(Rejection::internal),
+    }
 }
 
 /// One media range of an Accept header.

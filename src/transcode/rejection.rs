@@ -2,11 +2,14 @@
 //! belongs to its code. The one place of this room that decides HTTP status codes.
 
 use std::error::Error;
+use std::sync::Arc;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use prost::Message as _;
 use tonic::Code;
@@ -14,6 +17,7 @@ use tonic::Code;
 use super::{metadata, negotiate};
 use crate::fault::{ETAG_MISMATCH, Fault};
 use crate::proto::google::rpc;
+use crate::proto::{json, wkt};
 
 /// A request that is answered with an error.
 #[derive(Debug)]
@@ -66,6 +70,18 @@ impl Rejection {
         }
     }
 
+    /// 415: the body is packed in a way that is not unpacked (RFC 9110, section 15.5.16).
+    pub fn unsupported_encoding(found: &str) -> Self {
+        let message = format!(
+            "the request body has the Content-Encoding `{found}`; gzip, br and zstd are unpacked, one at a time"
+        );
+        let fault = Fault::invalid_argument("UNSUPPORTED_CONTENT_ENCODING", message);
+        Self {
+            http: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ..fault.into()
+        }
+    }
+
     /// 500, of which the caller learns nothing; the log does.
     pub fn internal(cause: impl Error) -> Self {
         tracing::error!(error = %cause, "a response could not be written as JSON");
@@ -78,6 +94,9 @@ impl Rejection {
 /// # Errors
 /// 413 where it is longer than `limit` bytes; INVALID_ARGUMENT where it breaks off.
 pub async fn read(body: Body, limit: usize) -> Result<Bytes, Rejection> {
+    if body.is_end_stream() {
+        return Ok(Bytes::new());
+    }
     let failure = match Limited::new(body, limit).collect().await {
         Ok(whole) => return Ok(whole.to_bytes()),
         Err(failure) => failure,
@@ -90,7 +109,11 @@ pub async fn read(body: Body, limit: usize) -> Result<Bytes, Rejection> {
             ..fault.into()
         });
     }
-    Err(Fault::invalid_argument("BODY_INCOMPLETE", "the request body broke off").into())
+    Err(Fault::invalid_argument(
+        "BODY_INCOMPLETE",
+        "the request body broke off, or is not packed as its Content-Encoding says",
+    )
+    .into())
 }
 
 impl From<Fault> for Rejection {
@@ -147,22 +170,46 @@ impl IntoResponse for Rejection {
         if let Some(seconds) = retry_after(&self.status) {
             self.headers.insert(header::RETRY_AFTER, seconds.into());
         }
-        let json = crate::proto::json::to_vec(&self.status).unwrap_or_else(|cause| {
-            tracing::error!(error = %cause, "the details of an error could not be written as JSON");
-            let plain = rpc::Status {
-                details: vec![],
-                ..self.status
-            };
-            crate::proto::json::to_vec(&plain).unwrap_or_default()
-        });
-        (
-            self.http,
-            self.headers,
-            [(header::CONTENT_TYPE, negotiate::JSON)],
-            json,
-        )
-            .into_response()
+        let json = to_json(&self.status);
+        let content_type = [(header::CONTENT_TYPE, negotiate::JSON)];
+        let status = Extension(Refused(Arc::new(self.status)));
+        (self.http, self.headers, content_type, status, json).into_response()
     }
+}
+
+/// The status that an error response was made of.
+#[derive(Clone)]
+struct Refused(Arc<rpc::Status>);
+
+/// Adds `google.rpc.RequestInfo` to a response that came of a [`Rejection`]: by the id somebody who
+/// reports the error can be told from others. Any other response stays as it is.
+#[must_use]
+pub fn with_request_id(mut response: Response, id: &str) -> Response {
+    let Some(Refused(status)) = response.extensions_mut().remove() else {
+        return response;
+    };
+    let mut status = Arc::unwrap_or_clone(status);
+    status.details.push(wkt::Any::of(&rpc::RequestInfo {
+        request_id: id.to_owned(),
+        ..Default::default()
+    }));
+    // What HEAD answers has no body, but the length of one.
+    if response.body().is_end_stream() {
+        return response;
+    }
+    response.map(|_| to_json(&status).into())
+}
+
+/// The status in JSON; without its details if they have no JSON form.
+fn to_json(status: &rpc::Status) -> Vec<u8> {
+    json::to_vec(status).unwrap_or_else(|cause| {
+        tracing::error!(error = %cause, "the details of an error could not be written as JSON");
+        let plain = rpc::Status {
+            details: vec![],
+            ..status.clone()
+        };
+        json::to_vec(&plain).unwrap_or_default()
+    })
 }
 
 /// The reason of a status.
@@ -191,7 +238,7 @@ fn detail<M: prost::Message + prost::Name + Default>(status: &rpc::Status) -> Op
 
 /// The status as one JSON value: the last record of a stream that fails.
 pub fn record(status: tonic::Status) -> Vec<u8> {
-    crate::proto::json::to_vec(&Rejection::from(status).status).unwrap_or_default()
+    to_json(&Rejection::from(status).status)
 }
 
 /// As `google/rpc/code.proto` maps them; a code it does not know is 500.

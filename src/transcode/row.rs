@@ -17,6 +17,7 @@ pub struct Binding {
     pub request: &'static Message,
     pub body: Body,
     /// The JSON name of the one field of the response that is sent (`HttpRule.response_body`).
+    /// Not for a `google.api.HttpBody`, which a route takes out of the reply itself.
     pub response_body: Option<&'static str>,
     /// The FieldMask that a PATCH without one takes from the keys of its body (AIP-134).
     pub mask: Option<&'static Field>,
@@ -52,6 +53,12 @@ pub enum Body {
     All,
     /// It is this field.
     Field(&'static Field),
+    /// It is no JSON, but the bytes of a `google.api.HttpBody`: these fields take what it calls
+    /// itself, and the bytes.
+    Raw {
+        content_type: &'static [&'static Field],
+        data: &'static [&'static Field],
+    },
 }
 
 /// A message's fields, in the order of the proto.

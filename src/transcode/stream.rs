@@ -1,13 +1,22 @@
 //! Server streaming: one JSON value for each message, as lines, as Server-Sent Events, or as one
-//! array. A stream that fails after its first message ends with a record that says so.
+//! array; or the bytes of one `google.api.HttpBody` after the other. A stream of JSON that fails
+//! after its first message ends with a record that says so, one of bytes breaks off.
+
+use std::convert::Infallible;
+use std::future::Future;
+use std::task::Poll;
+use std::time::Duration;
 
 use axum::body::Body;
 use bytes::Bytes;
 use futures_util::future::ready;
-use futures_util::{Stream, StreamExt, stream};
+use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+use http::HeaderValue;
+use tokio::time::{Instant, sleep};
 
-use super::negotiate::{JSON, SSE};
+use super::negotiate::{JSON, SSE, kind_of};
 use super::rejection::{Rejection, record};
+use crate::proto::google::api::HttpBody;
 
 /// The body of a streaming response in one of the formats of `negotiate`.
 ///
@@ -44,10 +53,63 @@ pub async fn body<R: Send + 'static>(
     let closing = if format == JSON { "]\n" } else { "" };
     let whole = stream::iter([Bytes::from(opening)])
         .chain(records)
-        .chain(stream::iter([Bytes::from(closing)]));
-    Ok(Body::from_stream(
-        whole.map(Ok::<_, std::convert::Infallible>),
-    ))
+        .chain(stream::iter([Bytes::from(closing)]))
+        .filter(|record| ready(!record.is_empty()));
+    if format == SSE {
+        return Ok(body_of(with_heartbeat(whole)));
+    }
+    Ok(body_of(whole))
+}
+
+/// Messages that are bytes: the content type of the first, and all data after each other.
+///
+/// # Errors
+/// The first message's own status, where there is no first message.
+pub async fn raw<R: Send + 'static>(
+    messages: impl Stream<Item = Result<R, tonic::Status>> + Send + 'static,
+    body: fn(R) -> Option<HttpBody>,
+) -> Result<(HeaderValue, Body), Rejection> {
+    let mut messages = Box::pin(messages);
+    let first = messages.next().await.transpose()?;
+    let first = first.and_then(body).unwrap_or_default();
+    let kind = kind_of(&first)?;
+    let rest = messages.map(move |message| {
+        // The status is lost on HTTP, but that there was a failure is not.
+        message
+            .map(|message| body(message).unwrap_or_default().data)
+            .inspect_err(|status| {
+                tracing::warn!(%status, "a download broke off");
+            })
+    });
+    let whole = stream::iter([Ok(first.data)]).chain(rest);
+    Ok((kind, Body::from_stream(whole.map_ok(Bytes::from))))
+}
+
+/// How long a stream of events may be silent: proxies cut off what seems dead.
+const PAUSE: Duration = Duration::from_secs(15);
+
+/// The same frames, and a comment whenever none came for [`PAUSE`].
+pub fn with_heartbeat(
+    frames: impl Stream<Item = Bytes> + Send + 'static,
+) -> impl Stream<Item = Bytes> + Send + 'static {
+    let mut frames = Box::pin(frames);
+    let mut pause = Box::pin(sleep(PAUSE));
+    stream::poll_fn(move |context| {
+        let frame = frames.as_mut().poll_next(context);
+        if frame.is_pending() {
+            std::task::ready!(pause.as_mut().poll(context));
+        }
+        pause.as_mut().reset(Instant::now() + PAUSE);
+        match frame {
+            Poll::Pending => Poll::Ready(Some(Bytes::from_static(b":\n\n"))),
+            frame => frame,
+        }
+    })
+}
+
+/// Frames that cannot fail, as a body.
+pub fn body_of(frames: impl Stream<Item = Bytes> + Send + 'static) -> Body {
+    Body::from_stream(frames.map(Ok::<_, Infallible>))
 }
 
 /// One record with what its format puts around it.
@@ -62,4 +124,24 @@ fn framed(format: &str, json: &[u8], ok: bool, first: bool) -> Bytes {
     };
     let comma: &[u8] = if format == JSON && !first { b"," } else { b"" };
     [comma, before, json, after].concat().into()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn silence_is_broken_by_a_comment() {
+        let start = Instant::now();
+        let late = stream::once(async {
+            sleep(PAUSE * 2 + PAUSE / 2).await;
+            Bytes::from("late")
+        });
+        let frames = stream::iter([Bytes::from("now")]).chain(late);
+        let told = with_heartbeat(frames).map(|frame| (frame, start.elapsed()));
+        let told: Vec<_> = told.collect().await;
+        let texts: Vec<&[u8]> = told.iter().map(|(frame, _)| frame.as_ref()).collect();
+        assert_eq!(texts, [b"now".as_slice(), b":\n\n", b":\n\n", b"late"]);
+        assert!(told[1].1 >= PAUSE && told[2].1 >= PAUSE * 2, "{told:?}");
+    }
 }

@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::matcher::{Matcher, Outcome, decode};
+use super::matcher::{Matcher, Outcome, captures, decode};
 use super::row::{Binding, Body, Capture, Field, Kind, Message, Segment};
 use crate::codegen::template::{self, Claim, Template, conflict};
 
@@ -72,8 +72,9 @@ fn run(case: &Value) -> Result<(), String> {
                 .captures
                 .iter()
                 .map(|capture| (capture.path[0].name, capture.multi));
-            let captures = names.zip(found.captures()).map(|((name, multi), range)| {
-                let text = decode(&path[range], multi).map_err(|_| "400")?;
+            let raw = captures(found.binding, path);
+            let captures = names.zip(raw).map(|((name, multi), raw)| {
+                let text = decode(raw, multi).map_err(|_| "400")?;
                 Ok((name.to_owned(), Value::from(text.into_owned())))
             });
             match captures.collect::<Result<serde_json::Map<_, _>, &str>>() {

@@ -1,15 +1,25 @@
 //! The gateway over real HTTP: one binary for all of it.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may fail")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may fail"
+)]
 
 mod harness;
 
 mod binding;
 mod grpc;
+mod layers;
 mod leases;
 mod library;
 mod refusals;
+mod reload;
 mod tokens;
+mod transcoding;
+mod waiting;
+mod watching;
 
 /// What the build generated for the test services.
 mod generated {

@@ -23,9 +23,18 @@ pub struct Source {
 impl Source {
     /// Reads the text of a file that lies `depth` modules below the root.
     pub fn read(place: &str, room: &str, depth: usize, text: &str) -> Self {
-        let stream: TokenStream = text.parse().unwrap_or_else(|error| panic!("{place}: {error}"));
+        let stream: TokenStream = text
+            .parse()
+            .unwrap_or_else(|error| panic!("{place}: {error}"));
         let (place, room) = (place.to_owned(), room.to_owned());
-        let mut source = Self { place, room, depth, tokens: vec![], strings: vec![], test_modules: vec![] };
+        let mut source = Self {
+            place,
+            room,
+            depth,
+            tokens: vec![],
+            strings: vec![],
+            test_modules: vec![],
+        };
         source.take(stream);
         source
     }
@@ -64,7 +73,9 @@ impl Source {
                 TokenTree::Literal(literal) => {
                     let text = literal.to_string();
                     if text.contains('"') {
-                        self.strings.push(text.trim_matches(['r', 'b', '#', '"']).to_owned());
+                        self.strings
+                            .push(text.trim_matches(['r', 'b', '#', '"']).to_owned());
+                        self.tokens.push("\"".to_owned());
                     }
                 }
                 other => self.tokens.push(other.to_string()),
@@ -77,7 +88,8 @@ impl Source {
     pub fn rooms_used(&self) -> BTreeSet<String> {
         let mut rooms = BTreeSet::new();
         for (index, token) in self.tokens.iter().enumerate() {
-            let names_rooms = (token == "crate" || token == "jumpstarter_gateway") && self.is(index + 1, "::");
+            let names_rooms =
+                (token == "crate" || token == "jumpstarter_gateway") && self.is(index + 1, "::");
             if names_rooms && self.at(index + 3) == "(" {
                 rooms.extend(self.group(index + 3));
             } else if names_rooms {
@@ -101,8 +113,16 @@ impl Source {
         let mut climbed = 0;
         let mut index = 0;
         while index < self.tokens.len() {
-            climbed = if self.tokens[index] == "super" { climbed + 1 } else { 0 };
-            index += if climbed > 0 && self.is(index + 1, "::") { 3 } else { 1 };
+            climbed = if self.tokens[index] == "super" {
+                climbed + 1
+            } else {
+                0
+            };
+            index += if climbed > 0 && self.is(index + 1, "::") {
+                3
+            } else {
+                1
+            };
             if climbed >= self.depth {
                 return true;
             }
@@ -112,27 +132,35 @@ impl Source {
 
     /// Its strings that contain `text`.
     pub fn strings_with(&self, text: &str) -> Vec<&str> {
-        self.strings.iter().map(String::as_str).filter(|string| string.contains(text)).collect()
+        self.strings
+            .iter()
+            .map(String::as_str)
+            .filter(|string| string.contains(text))
+            .collect()
     }
 
-    /// Which of these methods (`.name`) and macros (`name!`) the code calls.
-    pub fn calls<'c>(&self, calls: &[&'c str]) -> BTreeSet<&'c str> {
-        let called = |call: &&&str| {
-            (0..self.tokens.len()).any(|index| match call.strip_prefix('.') {
-                Some(method) => {
-                    self.tokens[index] == method && index > 0 && [".", ":"].contains(&self.at(index - 1))
-                }
-                None => call.strip_suffix('!') == Some(&self.tokens[index]) && self.is(index + 1, "!"),
-            })
-        };
-        calls.iter().filter(called).copied().collect()
+    /// Which of these the code holds, each written with a space between its tokens: `panic !`.
+    pub fn holds<'c>(&self, calls: &[&'c str]) -> BTreeSet<&'c str> {
+        let code = format!(" {} ", self.tokens.join(" "));
+        calls
+            .iter()
+            .filter(|call| code.contains(&format!(" {call} ")))
+            .copied()
+            .collect()
     }
 
     /// Where the modules lie that only tests have, if this file is at `path`.
     pub fn test_files(&self, path: &Path) -> Vec<PathBuf> {
         let stem = path.file_stem().unwrap_or_default();
-        let folder = if stem == "mod" { path.with_file_name("") } else { path.with_extension("") };
-        self.test_modules.iter().map(|module| folder.join(format!("{module}.rs"))).collect()
+        let folder = if stem == "mod" {
+            path.with_file_name("")
+        } else {
+            path.with_extension("")
+        };
+        self.test_modules
+            .iter()
+            .map(|module| folder.join(format!("{module}.rs")))
+            .collect()
     }
 
     fn at(&self, index: usize) -> &str {
@@ -141,7 +169,9 @@ impl Source {
 
     /// Whether the text stands here, a token for each character.
     fn is(&self, index: usize, text: &str) -> bool {
-        text.chars().enumerate().all(|(offset, character)| self.at(index + offset) == character.encode_utf8(&mut [0; 4]))
+        text.chars().enumerate().all(|(offset, character)| {
+            self.at(index + offset) == character.encode_utf8(&mut [0; 4])
+        })
     }
 
     /// The names that begin the parts of a group: `a` and `c` of `(a::b, c)`.

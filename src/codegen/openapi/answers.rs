@@ -3,8 +3,8 @@
 use prost_reflect::{FieldDescriptor, MessageDescriptor};
 use serde_json::Value;
 use utoipa::openapi::header::HeaderBuilder;
-use utoipa::openapi::schema::{ArrayBuilder, OneOfBuilder, SchemaFormat};
-use utoipa::openapi::{ContentBuilder, KnownFormat, RefOr, ResponseBuilder, Schema, Type};
+use utoipa::openapi::schema::{ArrayBuilder, OneOfBuilder};
+use utoipa::openapi::{ContentBuilder, RefOr, ResponseBuilder, Schema, Type};
 
 use super::annotations::resource_of;
 use super::parameters::unannotated;
@@ -107,9 +107,5 @@ pub fn is_http_body(message: &MessageDescriptor) -> bool {
 
 /// Bytes of whatever type the content says.
 pub fn binary() -> RefOr<Schema> {
-    plain(
-        Type::String,
-        Some(SchemaFormat::KnownFormat(KnownFormat::Binary)),
-    )
-    .into()
+    plain(Type::String, Some("binary")).into()
 }

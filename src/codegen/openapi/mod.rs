@@ -52,7 +52,7 @@ use super::rules::{Binding, Body, Role, Service};
 /// The document of the services, as indented JSON. The same input gives the same text.
 ///
 /// # Errors
-/// A [`RuleError`] where OpenAPI cannot say what a rule says: a method that it has no word for, or
+/// A `RuleError` where OpenAPI cannot say what a rule says: a method that it has no word for, or
 /// two rules that it cannot tell apart. Another error where the supplement is no JSON, or speaks
 /// of an operation, a tag or a parameter that does not exist.
 pub fn document(services: &[Service], supplement: &str) -> Result<String, Box<dyn Error>> {
@@ -66,7 +66,8 @@ pub fn document(services: &[Service], supplement: &str) -> Result<String, Box<dy
         .map(|service| service.descriptor.parent_pool());
     let resources = pool.map(annotations::resources).unwrap_or_default();
     let (sent, received) = messages(&bindings);
-    let prose = Prose::new(closure(sent.into_iter().chain(received.clone()).collect()).values());
+    let read = closure([sent, received.clone()].concat());
+    let prose = Prose::new(read.values());
     let mut schemas = Schemas::new(&prose, bodies(&bindings), received);
     let locations = naming::locations(&bindings, &resources)?;
     let ids = operation_ids(&bindings);
@@ -90,19 +91,22 @@ pub fn document(services: &[Service], supplement: &str) -> Result<String, Box<dy
         }
     }
     let parameters = locations.iter().flat_map(|location| &location.parameters);
-    refuse_strangers(&supplement, "operations", ids.iter().map(String::as_str))?;
-    refuse_strangers(
-        &supplement,
-        "tags",
-        tags.iter().map(|tag| tag.name.as_str()),
-    )?;
-    refuse_strangers(
-        &supplement,
-        "parameters",
-        parameters.map(|parameter| parameter.name.as_str()),
-    )?;
-
-    refuse_strangers(&supplement, "errors", statuses.iter().map(String::as_str))?;
+    for (section, known) in [
+        ("operations", ids.iter().map(String::as_str).collect()),
+        ("tags", tags.iter().map(|tag| tag.name.as_str()).collect()),
+        (
+            "parameters",
+            parameters
+                .map(|parameter| parameter.name.as_str())
+                .collect(),
+        ),
+        (
+            "errors",
+            statuses.iter().map(String::as_str).collect::<BTreeSet<_>>(),
+        ),
+    ] {
+        refuse_strangers(&supplement[section], section, &known)?;
+    }
 
     let mut components = Components::new();
     components.responses = errors::components(&statuses, &mut schemas, &supplement["errors"]);
@@ -183,24 +187,25 @@ fn operation_ids(bindings: &[&Binding]) -> Vec<String> {
 }
 
 /// A supplement for what does not exist would be lost without a word.
-fn refuse_strangers<'a>(
-    supplement: &Value,
+fn refuse_strangers(
+    entries: &Value,
     section: &str,
-    mut known: impl Iterator<Item = &'a str>,
+    known: &BTreeSet<&str>,
 ) -> Result<(), Box<dyn Error>> {
-    let known: Vec<&str> = known.by_ref().collect();
-    let keys = supplement[section]
+    let mut names = entries
         .as_object()
         .into_iter()
-        .flat_map(|entries| entries.keys());
-    match keys.into_iter().find(|key| !known.contains(&key.as_str())) {
-        None => Ok(()),
-        Some(stranger) => Err(format!(
-            "the OpenAPI supplement has `{stranger}` under `{section}`, where there are only: {}",
-            known.join(", ")
-        )
-        .into()),
-    }
+        .flatten()
+        .map(|(name, _)| name.as_str());
+    let Some(stranger) = names.find(|name| !known.contains(name)) else {
+        return Ok(());
+    };
+    let known: Vec<&str> = known.iter().copied().collect();
+    let known = known.join(", ");
+    Err(format!(
+        "the OpenAPI supplement has `{stranger}` under `{section}`, where there are only: {known}"
+    )
+    .into())
 }
 
 fn info(supplement: &Value, description: String) -> Info {

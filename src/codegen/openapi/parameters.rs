@@ -12,6 +12,10 @@ use super::types::{plain, some};
 use crate::codegen::rules::{Binding, Body, Capture, Role};
 use crate::codegen::template::Segment;
 
+const SEVERAL_SEGMENTS: &str = "It can be several segments with `/` between them, or none. OpenAPI \
+cannot say so: tools that are made from this document send such a `/` as `%2F`, which is another name, \
+and so can only send one segment.";
+
 /// One for each wildcard of the path, with an example by name.
 pub fn path_parameters(
     binding: &Binding,
@@ -20,7 +24,9 @@ pub fn path_parameters(
     examples: &Value,
 ) -> Vec<Parameter> {
     let parameters = location.parameters.iter().map(|parameter| {
-        let capture = parameter.capture.and_then(|index| binding.captures.get(index));
+        let capture = parameter
+            .capture
+            .and_then(|index| binding.captures.get(index));
         let lone = capture.filter(|capture| capture.variable.end - capture.variable.start == 1);
         let field = lone.and_then(|capture| capture.fields.last());
         let schema = match field {
@@ -30,18 +36,24 @@ pub fn path_parameters(
         let mut description = match (field, capture) {
             (Some(field), _) => schemas.description(field),
             (None, Some(capture)) => {
-                let names = location.parameters.iter().filter(|other| other.capture == parameter.capture);
+                let names = location
+                    .parameters
+                    .iter()
+                    .filter(|other| other.capture == parameter.capture);
                 let names = names.map(|other| other.name.as_str());
                 let whole = resource_name(binding, capture, names);
-                format!("The `{{{}}}` in the resource name `{whole}`.", parameter.name)
+                format!(
+                    "The `{{{}}}` in the resource name `{whole}`.",
+                    parameter.name
+                )
             }
             (None, None) => String::new(),
         };
         if parameter.rest {
-            let limit = "It can be several segments with `/` between them. OpenAPI cannot say so, and \
-                         tools that are made from this document send such a `/` as `%2F`, which is \
-                         another name: they can only send one segment.";
-            description = [description.as_str(), limit].join("\n\n").trim().to_owned();
+            description = [description.as_str(), SEVERAL_SEGMENTS]
+                .join("\n\n")
+                .trim()
+                .to_owned();
         }
         ParameterBuilder::new()
             .name(&parameter.name)

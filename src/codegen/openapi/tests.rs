@@ -223,7 +223,7 @@ fn a_supplement_for_what_does_not_exist_is_refused() {
     for (section, known) in [
         ("operations", "GetPart"),
         ("tags", "Parts"),
-        ("parameters", "thing_id, part_id"),
+        ("parameters", "part_id, thing_id"),
         ("errors", "400, 401, 404, 406, 500, 503, default"),
     ] {
         let supplement = format!(r#"{{"{section}": {{"Nothing": {{}}}}}}"#);
@@ -413,5 +413,8 @@ fn the_same_input_gives_the_same_text_and_the_same_yaml() {
         );
     }
     let yaml = yaml(&json).unwrap();
-    assert!(yaml.starts_with("openapi: "), "{}", &yaml[..80]);
+    assert!(
+        yaml.contains("openapi: \"3.1.0\"\n"),
+        "a version that is no text, or none"
+    );
 }

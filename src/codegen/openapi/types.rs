@@ -8,7 +8,7 @@ use utoipa::openapi::schema::{
     AdditionalProperties, AllOfBuilder, ArrayBuilder, Object, ObjectBuilder, SchemaFormat,
     SchemaType,
 };
-use utoipa::openapi::{Deprecated, KnownFormat, RefOr, Schema, Type};
+use utoipa::openapi::{Deprecated, RefOr, Schema, Type};
 
 use super::annotations::{behavior, deprecated};
 
@@ -17,23 +17,16 @@ const DURATION: &str = r"^-?[0-9]+(\.[0-9]{1,9})?s$";
 
 /// The schema of a scalar. Enums and messages are no scalars; they get one that says nothing.
 pub fn scalar(kind: &Kind) -> Object {
-    let format = |name: &str| Some(SchemaFormat::Custom(name.to_owned()));
     match kind {
-        Kind::Double => plain(
-            Type::Number,
-            Some(SchemaFormat::KnownFormat(KnownFormat::Double)),
-        ),
-        Kind::Float => plain(
-            Type::Number,
-            Some(SchemaFormat::KnownFormat(KnownFormat::Float)),
-        ),
-        Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => plain(Type::Integer, format("int32")),
-        Kind::Uint32 | Kind::Fixed32 => ObjectBuilder::from(plain(Type::Integer, format("uint32")))
+        Kind::Double => plain(Type::Number, Some("double")),
+        Kind::Float => plain(Type::Number, Some("float")),
+        Kind::Int32 | Kind::Sint32 | Kind::Sfixed32 => plain(Type::Integer, Some("int32")),
+        Kind::Uint32 | Kind::Fixed32 => ObjectBuilder::from(plain(Type::Integer, Some("uint32")))
             .minimum(Some(0))
             .build(),
         // JavaScript's numbers end at 2^53.
-        Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => plain(Type::String, format("int64")),
-        Kind::Uint64 | Kind::Fixed64 => plain(Type::String, format("uint64")),
+        Kind::Int64 | Kind::Sint64 | Kind::Sfixed64 => plain(Type::String, Some("int64")),
+        Kind::Uint64 | Kind::Fixed64 => plain(Type::String, Some("uint64")),
         Kind::Bool => plain(Type::Boolean, None),
         Kind::String => plain(Type::String, None),
         Kind::Bytes => ObjectBuilder::from(plain(Type::String, None))
@@ -48,11 +41,7 @@ pub fn well_known(name: &str) -> RefOr<Schema> {
     let any = || Object::with_type(SchemaType::AnyValue);
     let free = Some(AdditionalProperties::FreeForm(true));
     match name {
-        "Timestamp" => plain(
-            Type::String,
-            Some(SchemaFormat::KnownFormat(KnownFormat::DateTime)),
-        )
-        .into(),
+        "Timestamp" => plain(Type::String, Some("date-time")).into(),
         "Duration" => ObjectBuilder::from(plain(Type::String, None))
             .pattern(Some(DURATION))
             .examples([json!("1800s")])
@@ -80,7 +69,8 @@ pub fn well_known(name: &str) -> RefOr<Schema> {
 }
 
 /// A schema of a JSON type.
-pub fn plain(json: Type, format: Option<SchemaFormat>) -> Object {
+pub fn plain(json: Type, format: Option<&str>) -> Object {
+    let format = format.map(|format| SchemaFormat::Custom(format.to_owned()));
     ObjectBuilder::new()
         .schema_type(json)
         .format(format)

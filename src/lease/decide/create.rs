@@ -160,7 +160,7 @@ fn check_tags(tags: &Labels, most: usize) -> Result<(), Refusal> {
                 quoted(key)
             )));
         }
-        let faults = label_key_faults(&format!("{TAG_PREFIX}{key}"));
+        let faults = label_key_faults(key);
         if !faults.is_empty() {
             return Err(invalid_tags(&format!(
                 "tag key {} is not a valid label key: {}",

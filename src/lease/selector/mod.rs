@@ -139,6 +139,19 @@ impl Selector {
         self.requirements.iter().filter_map(Requirement::equality)
     }
 
+    /// True if no key is there twice, and no operator that a lease does not know.
+    fn is_canonical(&self) -> bool {
+        use Operator::{DoesNotExist, Equals, Exists, In, NotIn};
+        let is_kept =
+            |one: &Requirement| matches!(one.operator, Equals | In | NotIn | Exists | DoesNotExist);
+        let keys = self.requirements.windows(2);
+        self.requirements.iter().all(is_kept)
+            && keys.into_iter().all(|pair| match pair {
+                [one, next] => one.key != next.key,
+                _ => true,
+            })
+    }
+
     fn sorted(mut requirements: Vec<Requirement>) -> Self {
         requirements.sort_by(|one, other| one.key.cmp(&other.key));
         Self {
@@ -147,6 +160,9 @@ impl Selector {
     }
 
     fn canonical(self) -> Result<Self, String> {
+        if self.is_canonical() {
+            return Ok(self);
+        }
         let mut equal: Vec<Requirement> = Vec::new();
         let mut others = Vec::new();
         let mut unequal: Vec<Requirement> = Vec::new();

@@ -14,7 +14,7 @@ pub(super) fn requirements(text: &str) -> Result<Vec<Requirement>, String> {
     if text.contains('\0') {
         return Err("must not contain a NUL byte".to_owned());
     }
-    let mut tokens = Tokens { rest: text };
+    let mut tokens = Tokens::new(text);
     let mut requirements = Vec::new();
     if tokens.peek() == Token::End {
         return Ok(requirements);
@@ -152,8 +152,9 @@ enum Token<'a> {
     End,
 }
 
-/// What has not been read yet.
+/// A text read token by token.
 struct Tokens<'a> {
+    next: Token<'a>,
     rest: &'a str,
 }
 
@@ -170,30 +171,42 @@ const SYMBOLS: [(&str, Token<'static>); 9] = [
 ];
 
 impl<'a> Tokens<'a> {
+    fn new(text: &'a str) -> Self {
+        let (next, rest) = split(text);
+        Self { next, rest }
+    }
+
     fn peek(&self) -> Token<'a> {
-        self.split().0
+        self.next
     }
 
     fn next(&mut self) -> Token<'a> {
-        let (token, rest) = self.split();
-        self.rest = rest;
+        let token = self.next;
+        (self.next, self.rest) = split(self.rest);
         token
     }
+}
 
-    fn split(&self) -> (Token<'a>, &'a str) {
-        let is_space = |character| matches!(character, ' ' | '\t' | '\r' | '\n');
-        let text = self.rest.trim_start_matches(is_space);
-        if text.is_empty() {
-            return (Token::End, text);
+/// The first token, and what is behind it.
+fn split(text: &str) -> (Token<'_>, &str) {
+    let is_space = |byte: u8| matches!(byte, b' ' | b'\t' | b'\r' | b'\n');
+    let is_symbol = |byte: u8| b"=!><(),".contains(&byte);
+    let text = text.trim_start_matches([' ', '\t', '\r', '\n']);
+    let word_end = text
+        .bytes()
+        .position(|byte| is_space(byte) || is_symbol(byte));
+    match word_end.unwrap_or(text.len()) {
+        0 => {
+            let symbol = |(symbol, token)| Some((token, text.strip_prefix(symbol)?));
+            SYMBOLS
+                .into_iter()
+                .find_map(symbol)
+                .unwrap_or((Token::End, text))
         }
-        for (symbol, token) in SYMBOLS {
-            if let Some(rest) = text.strip_prefix(symbol) {
-                return (token, rest);
-            }
+        end => {
+            let (word, rest) = text.split_at(end);
+            (Token::Word(word), rest)
         }
-        let is_end = |character| is_space(character) || "=!><(),".contains(character);
-        let (word, rest) = text.split_at(text.find(is_end).unwrap_or(text.len()));
-        (Token::Word(word), rest)
     }
 }
 

@@ -85,6 +85,11 @@ impl Kind<Vec<u8>> for Bytes {
                 let decoded = engine.decode(text);
                 decoded.map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
             }
+
+            /// From what is not JSON: bytes as they are.
+            fn visit_bytes<E: de::Error>(self, bytes: &[u8]) -> Result<Vec<u8>, E> {
+                Ok(bytes.to_vec())
+            }
         }
 
         deserializer.deserialize_str(Base64).map(Some)

@@ -1,0 +1,151 @@
+//! What cannot work is refused by the build, in words that name the rpc; what can, is generated.
+
+use std::fs;
+
+use super::{Recipe, generate};
+
+/// What the generator says of a service with these rpcs, beside messages that serve all of them.
+fn generated(rpcs: &str) -> Result<String, String> {
+    let root = tempfile::tempdir().unwrap();
+    let proto = format!(
+        r#"
+        syntax = "proto3";
+        package shop.v1;
+        import "google/api/annotations.proto";
+        import "google/api/httpbody.proto";
+        message Inner {{ string name = 1; }}
+        message Ask {{
+            string name = 1;
+            Inner inner = 2;
+            repeated string names = 3;
+            map<string, string> labels = 4;
+            google.api.HttpBody file = 5;
+        }}
+        service Shop {{ {rpcs} }}
+        "#
+    );
+    fs::write(root.path().join("shop.proto"), proto).unwrap();
+    let out = root.path().join("out");
+    let recipe = Recipe {
+        root: root.path(),
+        include: &["proto".as_ref()],
+        files: &["shop.proto"],
+        packages: &["shop.v1"],
+        external: &[("google.api", "::jumpstarter_gateway::proto::google::api")],
+        emit_defaults: false,
+        default_stubs: false,
+        openapi: None,
+        crate_root: "::jumpstarter_gateway",
+        out: &out,
+    };
+    generate(&recipe).map_err(|error| error.to_string())?;
+    Ok(fs::read_to_string(out.join("shop.v1.http.rs")).unwrap())
+}
+
+/// An rpc `Buy` with this rule.
+fn rpc(rule: &str) -> String {
+    format!("rpc Buy(Ask) returns (Ask) {{ option (google.api.http) = {{ {rule} }}; }}")
+}
+
+#[track_caller]
+fn refused(rpcs: &str, told: &[&str]) {
+    let error = generated(rpcs).expect_err("it is generated");
+    for part in ["rpc shop.v1.Shop.Buy: "].iter().chain(told) {
+        assert!(error.contains(part), "`{part}` is not in: {error}");
+    }
+}
+
+#[test]
+fn a_malformed_template_is_refused() {
+    for (template, what) in [
+        ("v1/x", "`/` was expected (at byte 0)"),
+        ("/v1/{name", "`}` was expected (at byte 9)"),
+        (
+            "/v1/{name=**}/x",
+            "`**` must be the last segment (at byte 14)",
+        ),
+        ("/v1/{name=a/{inner.name}}", "variables do not nest"),
+        ("/v1/{name}/{name}", "`name` is bound twice"),
+        ("/v1/a*", "`*` cannot follow"),
+    ] {
+        refused(&rpc(&format!("get: '{template}'")), &[template, what]);
+    }
+}
+
+#[test]
+fn a_field_that_does_not_exist_is_refused() {
+    let missing = "the field `nam`, which shop.v1.Ask does not have";
+    refused(&rpc("get: '/v1/{nam}'"), &["the path names", missing]);
+    refused(&rpc("post: '/v1/x' body: 'nam'"), &["body names", missing]);
+    refused(
+        &rpc("get: '/v1/x' response_body: 'nam'"),
+        &["response_body names", missing],
+    );
+    let inside = "the field `nam`, which shop.v1.Inner does not have";
+    refused(&rpc("get: '/v1/{inner.nam}'"), &[inside]);
+    let additional = "get: '/v1/x' additional_bindings { get: '/v1/{nam}' }";
+    refused(&rpc(additional), &[missing]);
+}
+
+#[test]
+fn a_capture_of_no_single_value_is_refused() {
+    for field in ["inner", "names", "labels", "file"] {
+        let told = format!("`{field}` cannot be bound by the path");
+        refused(&rpc(&format!("get: '/v1/{{{field}}}'")), &[&told]);
+    }
+    refused(
+        &rpc("get: '/v1/{name.first}'"),
+        &["`name` in `name.first` has no fields"],
+    );
+    let twice = "post: '/v1/{name}' body: 'name'";
+    refused(
+        &rpc(twice),
+        &["`name` is bound by the path and cannot be the body too"],
+    );
+}
+
+#[test]
+fn a_rule_without_a_method_is_refused() {
+    refused(&rpc("body: '*'"), &["names no method"]);
+    refused(&rpc("custom { path: '/v1/x' }"), &["has no `kind`"]);
+    refused(
+        &rpc("custom { kind: 'A B' path: '/v1/x' }"),
+        &["`A B` is not an HTTP method"],
+    );
+}
+
+#[test]
+fn two_rpcs_on_one_route_are_refused() {
+    let other =
+        "rpc Ask(Ask) returns (Ask) { option (google.api.http) = { get: '/v1/{name=a/*}:x' }; }";
+    let rpcs = format!("{other} {}", rpc("get: '/v1/a/{inner.name}:x'"));
+    refused(&rpcs, &["claims the same GET requests as shop.v1.Shop.Ask"]);
+}
+
+#[test]
+fn a_stream_of_requests_is_refused() {
+    let stream = "rpc Buy(stream Ask) returns (Ask) { option (google.api.http) = { post: '/v1/x' body: '*' }; }";
+    refused(stream, &["client-streaming"]);
+}
+
+#[test]
+fn bodies_of_bytes_are_told_apart_by_their_type() {
+    let rpcs = "
+        rpc Get(Ask) returns (google.api.HttpBody) { option (google.api.http) = { get: '/v1/a' }; }
+        rpc Take(google.api.HttpBody) returns (Ask) { option (google.api.http) = { post: '/v1/b' body: '*' }; }
+        rpc Part(Ask) returns (Ask) {
+            option (google.api.http) = { post: '/v1/c' body: 'file' response_body: 'file' };
+        }
+        rpc Many(Ask) returns (stream google.api.HttpBody) { option (google.api.http) = { get: '/v1/d' }; }
+    ";
+    let rows = generated(rpcs).unwrap();
+    for part in [
+        "Route::unary_raw",
+        "Route::streaming_raw",
+        "reply.file",
+        "response_body: None",
+    ] {
+        assert!(rows.contains(part), "`{part}` is not in:\n{rows}");
+    }
+    assert_eq!(rows.matches("body: Body::Raw").count(), 2, "{rows}");
+}

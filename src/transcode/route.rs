@@ -1,0 +1,181 @@
+//! A route: a row and the method that answers it, whatever the types of its messages.
+
+use std::collections::BTreeMap;
+use std::convert::Infallible;
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use axum::response::{IntoResponse, Response};
+use futures_util::Stream;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::value::RawValue;
+
+use super::rejection::Rejection;
+use super::row::Binding;
+use super::{Limits, Request, streaming, streaming_raw, unary, unary_raw};
+use crate::proto::google::api::HttpBody;
+use crate::proto::json;
+
+/// What answers a request in the end.
+pub type Answer = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+
+/// A row and the method that answers it.
+#[derive(Clone)]
+pub struct Route {
+    binding: &'static Binding,
+    call: Arc<dyn Fn(Request, Limits) -> Answer + Send + Sync>,
+}
+
+impl Route {
+    /// A route to a unary method that answers in JSON.
+    pub fn unary<S, M, R, F, A>(binding: &'static Binding, service: &Arc<S>, method: F) -> Self
+    where
+        S: Send + Sync + 'static,
+        M: DeserializeOwned + Send + 'static,
+        R: Serialize + Send + 'static,
+        F: Fn(Arc<S>, tonic::Request<M>) -> A + Copy + Send + Sync + 'static,
+        A: Future<Output = Result<tonic::Response<R>, tonic::Status>> + Send + 'static,
+    {
+        let shared = Arc::new((service.clone(), JsonWriter::default()));
+        Self::new(binding, move |request, limits| {
+            let shared = shared.clone();
+            async move {
+                let (service, json) = &*shared;
+                let method = |call| method(service.clone(), call);
+                unary(binding, request, limits, json, method).await
+            }
+        })
+    }
+
+    /// A route to a unary method that answers with the `google.api.HttpBody` that `body` takes out
+    /// of its reply.
+    pub fn unary_raw<S, M, R, F, A>(
+        binding: &'static Binding,
+        service: &Arc<S>,
+        method: F,
+        body: fn(R) -> Option<HttpBody>,
+    ) -> Self
+    where
+        S: Send + Sync + 'static,
+        M: DeserializeOwned + Send + 'static,
+        R: Send + 'static,
+        F: Fn(Arc<S>, tonic::Request<M>) -> A + Copy + Send + Sync + 'static,
+        A: Future<Output = Result<tonic::Response<R>, tonic::Status>> + Send + 'static,
+    {
+        let service = service.clone();
+        Self::new(binding, move |request, limits| {
+            let service = service.clone();
+            unary_raw(binding, request, limits, body, move |call| {
+                method(service, call)
+            })
+        })
+    }
+
+    /// A route to a server-streaming method that answers in JSON.
+    pub fn streaming<S, M, R, T, F, A>(
+        binding: &'static Binding,
+        service: &Arc<S>,
+        method: F,
+    ) -> Self
+    where
+        S: Send + Sync + 'static,
+        M: DeserializeOwned + Send + 'static,
+        R: Serialize + Send + 'static,
+        T: Stream<Item = Result<R, tonic::Status>> + Send + 'static,
+        F: Fn(Arc<S>, tonic::Request<M>) -> A + Copy + Send + Sync + 'static,
+        A: Future<Output = Result<tonic::Response<T>, tonic::Status>> + Send + 'static,
+    {
+        let service = service.clone();
+        Self::new(binding, move |request, limits| {
+            let service = service.clone();
+            streaming(binding, request, limits, move |call| method(service, call))
+        })
+    }
+
+    /// A route to a server-streaming method that answers with the data of the
+    /// `google.api.HttpBody`s that `body` takes out of its replies.
+    pub fn streaming_raw<S, M, R, T, F, A>(
+        binding: &'static Binding,
+        service: &Arc<S>,
+        method: F,
+        body: fn(R) -> Option<HttpBody>,
+    ) -> Self
+    where
+        S: Send + Sync + 'static,
+        M: DeserializeOwned + Send + 'static,
+        R: Send + 'static,
+        T: Stream<Item = Result<R, tonic::Status>> + Send + 'static,
+        F: Fn(Arc<S>, tonic::Request<M>) -> A + Copy + Send + Sync + 'static,
+        A: Future<Output = Result<tonic::Response<T>, tonic::Status>> + Send + 'static,
+    {
+        let service = service.clone();
+        Self::new(binding, move |request, limits| {
+            let service = service.clone();
+            streaming_raw(binding, request, limits, body, move |call| {
+                method(service, call)
+            })
+        })
+    }
+
+    fn new<A>(
+        binding: &'static Binding,
+        answer: impl Fn(Request, Limits) -> A + Send + Sync + 'static,
+    ) -> Self
+    where
+        A: Future<Output = Result<Response, Rejection>> + Send + 'static,
+    {
+        let call = move |request, limits| {
+            let answer = answer(request, limits);
+            Box::pin(async { Ok(answer.await.unwrap_or_else(IntoResponse::into_response)) }) as _
+        };
+        Self {
+            binding,
+            call: Arc::new(call),
+        }
+    }
+
+    /// The row.
+    #[must_use]
+    pub fn binding(&self) -> &'static Binding {
+        self.binding
+    }
+
+    /// Answers a request that belongs to the row.
+    pub(super) fn answer(&self, request: Request, limits: Limits) -> Answer {
+        (self.call)(request, limits)
+    }
+}
+
+/// Writes the replies of one route, and remembers how long the last one was.
+#[derive(Debug, Default)]
+pub struct JsonWriter {
+    length: AtomicUsize,
+}
+
+impl JsonWriter {
+    /// A reply as JSON: all of it, or the one field that the rule selects.
+    ///
+    /// # Errors
+    /// 500 where the message has no JSON form.
+    pub fn write<R: Serialize>(
+        &self,
+        binding: &Binding,
+        message: &R,
+    ) -> Result<Vec<u8>, Rejection> {
+        // One that is a little longer than the last needs no second allocation.
+        let likely = self.length.load(Ordering::Relaxed);
+        let mut whole = Vec::with_capacity(likely + likely / 8);
+        json::to_writer(&mut whole, message).map_err(Rejection::internal)?;
+        self.length.store(whole.len(), Ordering::Relaxed);
+        let Some(name) = binding.response_body else {
+            return Ok(whole);
+        };
+        let fields: BTreeMap<&str, &RawValue> =
+            serde_json::from_slice(&whole).map_err(Rejection::internal)?;
+        let field = fields.get(name).map_or("null", |field| field.get());
+        Ok(field.as_bytes().to_vec())
+    }
+}

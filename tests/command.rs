@@ -1,0 +1,173 @@
+//! The command line, as a process: what it prints, what it returns, how it starts and stops.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may fail")]
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::TcpStream;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+fn gateway(args: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_jumpstarter-gateway"));
+    command.args(args).env_clear();
+    command
+}
+
+fn run(args: &[&str]) -> (i32, String, String) {
+    let Output { status, stdout, stderr } = gateway(args).output().unwrap();
+    let text = |bytes| String::from_utf8(bytes).unwrap();
+    (status.code().unwrap(), text(stdout), text(stderr))
+}
+
+/// A server on a port that the system chose.
+struct Server {
+    process: Child,
+    address: String,
+}
+
+impl Server {
+    fn start(args: &[&str]) -> Self {
+        let args = [&["serve", "--listen=127.0.0.1:0"], args].concat();
+        let mut process = gateway(&args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let lines = BufReader::new(process.stdout.as_mut().unwrap()).lines();
+        let address = lines
+            .map_while(Result::ok)
+            .find_map(|line| Some(line.split_once("REST and gRPC")?.1.trim().strip_prefix("http://")?.to_owned()));
+        Self { process, address: address.expect("the start-up message says where") }
+    }
+
+    fn connect(&self) -> TcpStream {
+        TcpStream::connect(&self.address).unwrap()
+    }
+
+    fn get(&self, path: &str) -> String {
+        let mut socket = self.connect();
+        write!(socket, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        answer
+    }
+
+    fn signal(&self, name: &str) {
+        let id = self.process.id().to_string();
+        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.process.kill();
+    }
+}
+
+#[test]
+fn routes_are_listed_as_in_the_golden_table() {
+    let (code, table, _) = run(&["routes"]);
+    assert_eq!(code, 0);
+    let golden = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/routes.txt");
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(golden, &table).unwrap();
+    }
+    let expected = std::fs::read_to_string(golden).unwrap();
+    assert_eq!(table, expected, "run with UPDATE_GOLDEN=1 to rewrite {golden}");
+}
+
+#[test]
+fn the_openapi_document_is_printed() {
+    let (code, json, _) = run(&["openapi"]);
+    assert_eq!((code, json.lines().nth(1)), (0, Some("  \"openapi\": \"3.1.0\",")));
+    let (code, yaml, _) = run(&["openapi", "--format", "yaml"]);
+    assert_eq!((code, yaml.lines().next()), (0, Some("openapi: \"3.1.0\"")));
+}
+
+#[test]
+fn lab_files_are_checked() {
+    let lab = concat!(env!("CARGO_MANIFEST_DIR"), "/src/lab/demo.yaml");
+    let (code, out, _) = run(&["check", lab]);
+    assert_eq!(code, 0);
+    assert!(out.contains("exporters: 9, clients: 2, policies: 0"), "{out}");
+    let (code, _, error) = run(&["check", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/wrong.yaml")]);
+    assert_eq!(code, 1);
+    assert!(error.lines().any(|line| line.starts_with("error: ") && line.contains("wrong.yaml:")), "{error}");
+}
+
+#[test]
+fn what_cannot_be_served_is_said() {
+    let (code, _, error) = run(&["serve"]);
+    assert_eq!(code, 1);
+    assert!(error.contains("--lab PATH") && error.contains("--tokens PATH"), "{error}");
+    let (code, _, error) = run(&["serve", "--demo", "--listen", "0.0.0.0:0"]);
+    assert_eq!(code, 1);
+    assert!(error.contains("loopback"), "{error}");
+    assert_eq!(run(&["serve", "--no-such-flag"]).0, 2);
+}
+
+#[test]
+fn settings_are_shown_as_a_file_that_can_be_used() {
+    let (code, file, _) = run(&["config", "show", "--demo", "--max-tags", "7"]);
+    assert_eq!(code, 0);
+    assert!(file.contains("max_tags = 7"), "{file}");
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("gateway.toml");
+    std::fs::write(&path, &file).unwrap();
+    let (code, again, error) = run(&["config", "show", "--config", path.to_str().unwrap()]);
+    assert_eq!((code, again), (0, file), "{error}");
+}
+
+#[test]
+fn shells_are_helped() {
+    for shell in ["bash", "zsh", "fish"] {
+        let (code, script, _) = run(&["completions", shell]);
+        assert_eq!(code, 0);
+        assert!(script.contains("jumpstarter-gateway"), "{shell}: {script}");
+    }
+}
+
+#[test]
+fn health_is_answered() {
+    let server = Server::start(&["--demo"]);
+    assert!(server.get("/healthz").starts_with("HTTP/1.1 200"));
+    assert!(server.get("/readyz").ends_with("ready\n"));
+}
+
+#[test]
+fn a_stop_lets_requests_finish() {
+    for signal in ["-TERM", "-INT"] {
+        let mut server = Server::start(&["--demo"]);
+        let body = r#"{"selector": "board=rpi4", "duration": "60s"}"#;
+        let (first, second) = body.split_at(10);
+        let mut socket = server.connect();
+        write!(
+            socket,
+            "POST /v1/namespaces/default/leases HTTP/1.1\r\nhost: x\r\n\
+             content-type: application/json\r\ncontent-length: {}\r\n\r\n{first}",
+            body.len()
+        )
+        .unwrap();
+        // Another request makes sure that the server has seen this one.
+        server.get("/healthz");
+        let stopped = Instant::now();
+        server.signal(signal);
+        // Until the listener is gone.
+        while TcpStream::connect(&server.address).is_ok() {
+            assert!(stopped.elapsed() < Duration::from_secs(5), "the listener stays open");
+        }
+        socket.write_all(second.as_bytes()).unwrap();
+        let mut answer = String::new();
+        socket.read_to_string(&mut answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
+        assert!(answer.contains("rpi4-01"), "{answer}");
+        assert!(server.process.wait().unwrap().success());
+        assert!(stopped.elapsed() < Duration::from_secs(5), "it took {:?}", stopped.elapsed());
+    }
+}
+
+#[test]
+fn a_stop_does_not_wait_for_ever() {
+    let mut server = Server::start(&["--demo", "--shutdown-grace", "100ms"]);
+    let mut socket = server.connect();
+    write!(socket, "POST /v1/namespaces/default/leases HTTP/1.1\r\nhost: x\r\n").unwrap();
+    server.get("/healthz");
+    server.signal("-TERM");
+    assert!(server.process.wait().unwrap().success());
+}

@@ -1,0 +1,250 @@
+//! What the server puts around every request: ids, packing, and pages of other origins.
+
+use std::convert::Infallible;
+
+use axum::body::{Body, Bytes};
+use axum::http::{HeaderMap, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use jumpstarter_gateway::server::with_cors;
+use serde_json::Value;
+use tower::{ServiceExt, service_fn};
+use tower_http::compression::Compression;
+use tower_http::decompression::Decompression;
+
+use crate::harness::{Gateway, answer};
+use crate::library::{Library, router};
+
+const LEASES: &str = "/v1/namespaces/default/leases";
+const EXPORTERS: &str = "/v1/namespaces/default/exporters";
+
+/// Packs text, as any HTTP client might.
+async fn packed(encoding: &str, text: String) -> Bytes {
+    let respond = service_fn(move |_: Request<Body>| {
+        let response = Response::new(Body::from(text.clone()));
+        async { Ok::<_, Infallible>(response) }
+    });
+    let request = Request::builder()
+        .header("accept-encoding", encoding)
+        .body(Body::empty())
+        .unwrap();
+    let response = Compression::new(respond).oneshot(request).await.unwrap();
+    assert_eq!(response.headers()["content-encoding"], encoding);
+    response.into_body().collect().await.unwrap().to_bytes()
+}
+
+/// The opposite.
+async fn unpacked(encoding: &str, bytes: Bytes) -> String {
+    let response = Response::builder()
+        .header("content-encoding", encoding)
+        .body(Body::from(bytes))
+        .unwrap();
+    let mut response = Some(response);
+    let respond = service_fn(move |_: Request<Body>| {
+        let response = response.take().unwrap();
+        async { Ok::<_, Infallible>(response) }
+    });
+    let response = Decompression::new(respond)
+        .oneshot(Request::new(Body::empty()))
+        .await
+        .unwrap();
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn answers_are_packed_for_those_who_can_unpack_them() {
+    let gateway = Gateway::demo().await;
+    let plain = gateway.get(EXPORTERS).await;
+    assert_eq!(plain.header("content-encoding"), "");
+    for encoding in ["gzip", "br", "zstd"] {
+        let request = gateway
+            .request("GET", EXPORTERS)
+            .header("accept-encoding", encoding);
+        let response = request.send().await.unwrap();
+        assert_eq!(response.headers()["content-encoding"], encoding);
+        assert_eq!(response.headers()["vary"], "accept-encoding");
+        let bytes = response.bytes().await.unwrap();
+        assert!(
+            bytes.len() < plain.text.len() / 2,
+            "{} of {} bytes",
+            bytes.len(),
+            plain.text.len()
+        );
+        assert_eq!(unpacked(encoding, bytes).await, plain.text, "{encoding}");
+    }
+}
+
+#[tokio::test]
+async fn packed_requests_are_unpacked() {
+    let gateway = Gateway::demo().await;
+    let lease = r#"{"selector": "board=rpi4", "duration": "60s", "tags": {"a": "b"}}"#;
+    let send = |encoding: &str, body: Bytes| {
+        let request = gateway
+            .request("POST", LEASES)
+            .header("content-type", "application/json");
+        answer(request.header("content-encoding", encoding).body(body))
+    };
+    for encoding in ["gzip", "br", "zstd"] {
+        let created = send(encoding, packed(encoding, lease.to_owned()).await).await;
+        assert_eq!(created.status, 200, "{encoding}: {created:?}");
+        assert_eq!(created.value()["selector"], "board=rpi4", "{encoding}");
+        let blank = format!("{}{lease}", " ".repeat(10_000_000));
+        let bomb = packed(encoding, blank).await;
+        assert!(bomb.len() < 60_000, "{encoding}: {} bytes", bomb.len());
+        send(encoding, bomb)
+            .await
+            .refused(413, 8, "BODY_TOO_LARGE", "65536 bytes");
+    }
+    send("gzip", Bytes::from_static(b"{}")).await.refused(
+        400,
+        3,
+        "BODY_INCOMPLETE",
+        "Content-Encoding",
+    );
+    let unknown = send("compress", Bytes::from_static(b"{}")).await;
+    unknown.refused(415, 3, "UNSUPPORTED_CONTENT_ENCODING", "gzip, br and zstd");
+}
+
+#[tokio::test]
+async fn every_request_has_an_id() {
+    let gateway = Gateway::demo().await;
+    let own = answer(
+        gateway
+            .request("GET", LEASES)
+            .header("x-request-id", "mine-1"),
+    )
+    .await;
+    assert_eq!(own.header("x-request-id"), "mine-1");
+    let (one, two) = (gateway.get(LEASES).await, gateway.get(LEASES).await);
+    for made_up in [&one, &two] {
+        let id: uuid::Uuid = made_up.header("x-request-id").parse().unwrap();
+        assert_eq!(id.get_version_num(), 7);
+    }
+    assert_ne!(one.header("x-request-id"), two.header("x-request-id"));
+    let long = answer(
+        gateway
+            .request("GET", LEASES)
+            .header("x-request-id", "x".repeat(129)),
+    )
+    .await;
+    assert_eq!(long.header("x-request-id").len(), 36, "{long:?}");
+}
+
+#[tokio::test]
+async fn errors_tell_the_id_of_their_request() {
+    let gateway = Gateway::demo().await;
+    let wrong: [(&str, &str); 4] = [
+        ("GET", "/v1/namespaces/default/leases/missing"),
+        ("GET", "/v1/nothing"),
+        ("PUT", LEASES),
+        ("GET", "/v1/namespaces/default/leases?pageSize=-1"),
+    ];
+    for (method, path) in wrong {
+        let error = gateway.send(method, path).await;
+        let details = error.value()["details"].clone();
+        let info = details.as_array().unwrap().last().unwrap().clone();
+        assert_eq!(
+            info["@type"], "type.googleapis.com/google.rpc.RequestInfo",
+            "{error:?}"
+        );
+        assert_eq!(info["requestId"], error.header("x-request-id"), "{error:?}");
+    }
+    let head = gateway
+        .send("HEAD", "/v1/namespaces/default/leases/missing")
+        .await;
+    assert_eq!((head.status, head.text.as_str()), (404, ""), "{head:?}");
+}
+
+#[tokio::test]
+async fn a_lease_that_is_known_is_not_sent_again() {
+    let gateway = Gateway::demo().await;
+    let lease = gateway
+        .lease(r#"{"selector": "board=rpi4", "duration": "60s"}"#)
+        .await;
+    let path = format!("/v1/{}", lease["name"].as_str().unwrap());
+    let etag = gateway.get(&path).await.header("etag").to_owned();
+    assert!(etag.starts_with('"'), "{etag}");
+    let known = answer(gateway.request("GET", &path).header("if-none-match", &etag)).await;
+    assert_eq!(
+        (known.status, known.text.as_str(), known.header("etag")),
+        (304, "", etag.as_str())
+    );
+    let changed = gateway.json("PATCH", &path, r#"{"duration": "90s"}"#).await;
+    assert_eq!(changed.status, 200, "{changed:?}");
+    let news = answer(gateway.request("GET", &path).header("if-none-match", &etag)).await;
+    assert_eq!(
+        (news.status, news.value()["duration"].clone()),
+        (200, Value::from("90s"))
+    );
+}
+
+/// What a browser on a page of `origin` gets.
+async fn from_page(
+    origins: &[&str],
+    method: &str,
+    origin: Option<&str>,
+) -> (StatusCode, HeaderMap) {
+    let origins: Vec<String> = origins.iter().map(|&origin| origin.to_owned()).collect();
+    let mut request = Request::builder().method(method).uri("/v1/shelves/1");
+    if let Some(origin) = origin {
+        request = request
+            .header("origin", origin)
+            .header("access-control-request-method", "DELETE");
+    }
+    let router = with_cors(router(Library::default()), &origins);
+    let response = router
+        .oneshot(request.body(Body::empty()).unwrap())
+        .await
+        .unwrap();
+    (response.status(), response.headers().clone())
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> &'a str {
+    headers
+        .get(name)
+        .map(|value| value.to_str().unwrap())
+        .unwrap_or_default()
+}
+
+#[tokio::test]
+async fn pages_of_other_origins_need_a_setting() {
+    let page = Some("https://lab.example.com");
+    let (status, headers) = from_page(&[], "GET", page).await;
+    assert_eq!(
+        (status, header(&headers, "access-control-allow-origin")),
+        (StatusCode::OK, "")
+    );
+    let named = ["https://lab.example.com"];
+    let (status, headers) = from_page(&named, "GET", page).await;
+    assert_eq!(
+        (status, header(&headers, "access-control-allow-origin")),
+        (StatusCode::OK, named[0])
+    );
+    assert_eq!(header(&headers, "access-control-expose-headers"), "*");
+    assert_eq!(header(&headers, "access-control-allow-credentials"), "");
+    let (_, headers) = from_page(&named, "GET", Some("https://evil.example.com")).await;
+    assert_eq!(header(&headers, "access-control-allow-origin"), "");
+    let (_, headers) = from_page(&["*"], "GET", page).await;
+    assert_eq!(header(&headers, "access-control-allow-origin"), "*");
+    assert_eq!(header(&headers, "access-control-allow-credentials"), "");
+}
+
+#[tokio::test]
+async fn browsers_may_ask_first() {
+    let named = ["https://lab.example.com"];
+    let (status, headers) = from_page(&named, "OPTIONS", Some(named[0])).await;
+    assert_eq!(status, StatusCode::OK);
+    assert!(
+        header(&headers, "access-control-allow-methods").contains("DELETE"),
+        "{headers:?}"
+    );
+    assert!(
+        header(&headers, "access-control-allow-headers").contains("authorization"),
+        "{headers:?}"
+    );
+    let (status, headers) = from_page(&named, "OPTIONS", None).await;
+    assert_eq!(
+        (status, header(&headers, "allow")),
+        (StatusCode::NO_CONTENT, "DELETE, GET, HEAD, OPTIONS")
+    );
+}

@@ -1,0 +1,343 @@
+//! The transcoder around an invented service, without a network: bodies that are no JSON, headers
+//! and metadata, deadlines, conditions, and requests made to hurt.
+
+use std::collections::BTreeMap;
+
+use axum::Router;
+use axum::body::Body;
+use axum::http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt;
+use jumpstarter_gateway::transcode::{Binding, bind};
+use serde_json::{Value, json};
+use tokio::sync::mpsc::unbounded_channel;
+use tower::ServiceExt;
+
+use crate::generated::library::v1 as pb;
+use crate::generated::library::v1::library_service_http::BINDINGS;
+use crate::library::{Library, router};
+
+const BOOK: &str = "/v1/shelves/1/books/2";
+
+/// A response, read to its end.
+#[derive(Debug)]
+struct Reply {
+    status: StatusCode,
+    headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Reply {
+    fn value(&self) -> Value {
+        serde_json::from_slice(&self.body).unwrap_or_else(|error| panic!("{error} in {self:?}"))
+    }
+
+    fn header(&self, name: &str) -> &str {
+        self.headers
+            .get(name)
+            .map(|value| value.to_str().unwrap())
+            .unwrap_or_default()
+    }
+}
+
+async fn ask(router: Router, request: Request<Body>) -> Reply {
+    let response = router.oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes().to_vec();
+    Reply {
+        status: parts.status,
+        headers: parts.headers,
+        body,
+    }
+}
+
+/// Sends a request with these headers.
+async fn send(method: &str, path: &str, headers: &[(&str, &str)], body: impl Into<Body>) -> Reply {
+    let mut request = Request::builder().method(method).uri(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    ask(
+        router(Library::default()),
+        request.body(body.into()).unwrap(),
+    )
+    .await
+}
+
+async fn get(path: &str, headers: &[(&str, &str)]) -> Reply {
+    send("GET", path, headers, Body::empty()).await
+}
+
+#[tokio::test]
+async fn an_answer_may_be_bytes() {
+    let cover = get(&format!("{BOOK}/cover"), &[("accept", "image/*")]).await;
+    assert_eq!(
+        (cover.status, cover.header("content-type")),
+        (StatusCode::OK, "image/png"),
+        "{cover:?}"
+    );
+    assert_eq!(cover.body, [0, 0xff]);
+    let unnamed = get("/v1/shelves/1/books/0/cover", &[]).await;
+    assert_eq!(
+        unnamed.header("content-type"),
+        "application/octet-stream",
+        "{unnamed:?}"
+    );
+    let known = get(&format!("{BOOK}/cover"), &[("if-none-match", "\"cover\"")]).await;
+    assert_eq!(
+        (known.status, known.body.len()),
+        (StatusCode::NOT_MODIFIED, 0)
+    );
+}
+
+#[tokio::test]
+async fn a_request_may_be_bytes() {
+    let path = format!("{BOOK}/cover");
+    let replaced = send(
+        "PUT",
+        &path,
+        &[("content-type", "image/png")],
+        vec![1, 0, 0xff],
+    )
+    .await;
+    assert_eq!(
+        replaced.value(),
+        json!({"name": "shelves/1/books/2", "title": "image/png: [1, 0, 255]"})
+    );
+    let unnamed = send("PUT", &path, &[], "{").await;
+    assert_eq!(unnamed.value()["title"], ": [123]");
+    let nothing = send("PUT", &path, &[], "").await;
+    assert_eq!(nothing.value(), json!({"name": "shelves/1/books/2"}));
+    let query = send(
+        "PUT",
+        &format!("{path}?cover.contentType=text%2Fplain"),
+        &[],
+        "x",
+    )
+    .await;
+    assert_eq!(query.status, StatusCode::BAD_REQUEST, "{query:?}");
+    let long = send("PUT", &path, &[], vec![0; 64 * 1024 + 1]).await;
+    assert_eq!(long.status, StatusCode::PAYLOAD_TOO_LARGE, "{long:?}");
+}
+
+#[tokio::test]
+async fn a_stream_of_bytes_is_one_body() {
+    let file = get("/v1/files/a/b:download", &[]).await;
+    assert_eq!(
+        (file.header("content-type"), file.body.as_slice()),
+        ("text/csv", b"a,b\n1,2\n3,4\n".as_slice())
+    );
+    let empty = get("/v1/files/empty:download", &[]).await;
+    assert_eq!((empty.status, empty.body.len()), (StatusCode::OK, 0));
+    let missing = get("/v1/files/missing:download", &[]).await;
+    assert_eq!(
+        (missing.status, missing.value()["code"].clone()),
+        (StatusCode::NOT_FOUND, json!(5))
+    );
+}
+
+#[tokio::test]
+async fn headers_that_are_allowed_become_metadata() {
+    let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let sent = [
+        ("accept", "application/json"),
+        ("connection", "x-secret"),
+        ("cookie", "a=b"),
+        ("grpc-metadata-x-desk", "7"),
+        ("grpc-metadata-connection", "close"),
+        ("grpc-metadata-host", "elsewhere"),
+        ("if-match", "\"6\""),
+        ("traceparent", trace),
+        ("x-request-id", "abc"),
+        ("x-secret", "1"),
+    ];
+    let book = get(BOOK, &sent).await;
+    let expected = [
+        "if-match: \"6\"",
+        &format!("traceparent: {trace}"),
+        "x-desk: 7",
+        "x-request-id: abc",
+    ];
+    assert_eq!(book.value()["tags"], json!(expected));
+}
+
+#[tokio::test]
+async fn metadata_becomes_headers() {
+    let book = get(BOOK, &[]).await;
+    assert_eq!(
+        (book.header("etag"), book.header("x-shelf")),
+        ("\"7\"", "oak")
+    );
+    // What describes the HTTP message is not the service's to say.
+    assert_eq!(
+        (book.header("connection"), book.header("content-length")),
+        ("", "")
+    );
+}
+
+#[tokio::test]
+async fn what_is_known_is_not_sent_again() {
+    for (condition, status) in [
+        ("\"7\"", 304),
+        ("W/\"7\"", 304),
+        ("\"1\", \"7\"", 304),
+        ("*", 304),
+        ("\"8\"", 200),
+    ] {
+        for method in ["GET", "HEAD"] {
+            let book = send(method, BOOK, &[("if-none-match", condition)], "").await;
+            assert_eq!(book.status, status, "{method} {condition}: {book:?}");
+            assert_eq!(book.header("etag"), "\"7\"");
+            let silent = status == 304 || method == "HEAD";
+            assert_eq!(
+                book.body.is_empty(),
+                silent,
+                "{method} {condition}: {book:?}"
+            );
+        }
+    }
+    let posted = send(
+        "POST",
+        &format!("{BOOK}:archive"),
+        &[("if-none-match", "*")],
+        "",
+    )
+    .await;
+    assert_eq!(posted.status, 200, "{posted:?}");
+}
+
+#[tokio::test]
+async fn a_call_that_takes_too_long_is_given_up() {
+    for header in [("grpc-timeout", "1n"), ("x-request-timeout", "0.000001")] {
+        let late = get("/v1/shelves/never", &[header]).await;
+        assert_eq!(late.status, StatusCode::GATEWAY_TIMEOUT, "{late:?}");
+        assert_eq!(late.value()["code"], 4, "{late:?}");
+        assert_eq!(
+            late.value()["details"][0]["reason"],
+            "DEADLINE_EXCEEDED",
+            "{late:?}"
+        );
+    }
+    let in_time = get("/v1/shelves/1", &[("x-request-timeout", "3600")]).await;
+    assert_eq!(in_time.status, 200, "{in_time:?}");
+    let wrong = get("/v1/shelves/1", &[("x-request-timeout", "soon")]).await;
+    assert_eq!(
+        (wrong.status, wrong.value()["details"][0]["reason"].clone()),
+        (StatusCode::BAD_REQUEST, json!("INVALID_TIMEOUT"))
+    );
+    let stream = get(
+        "/v1/shelves/1/books:watch?limit=-1",
+        &[("x-request-timeout", "0.05")],
+    )
+    .await;
+    let last: Value = serde_json::from_slice(
+        stream
+            .body
+            .trim_ascii_end()
+            .rsplit(|byte| *byte == b'\n')
+            .next()
+            .unwrap(),
+    )
+    .unwrap();
+    let code = if stream.status == 200 {
+        &last["error"]["code"]
+    } else {
+        &last["code"]
+    };
+    assert_eq!(code, 4, "{stream:?}");
+}
+
+#[tokio::test]
+async fn a_requester_who_leaves_ends_the_call() {
+    let (sender, mut calls) = unbounded_channel();
+    let router = router(Library {
+        calls: Some(sender),
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    tokio::spawn(async move { axum::serve(listener, router).await });
+    let url = format!("http://{address}/v1/shelves/never");
+    let request = tokio::spawn(crate::harness::client().get(url).send());
+    assert_eq!(calls.recv().await, Some("begun"));
+    request.abort();
+    assert_eq!(calls.recv().await, Some("over"));
+}
+
+/// The row of a method that takes a body.
+fn row(method: &str, http: &str) -> &'static Binding {
+    let mut rows = BINDINGS.iter();
+    rows.find(|row| row.rpc.ends_with(&format!("/{method}")) && row.method == http)
+        .unwrap()
+}
+
+/// A category in a category, and so on.
+fn nested(depth: usize) -> String {
+    format!(
+        "{}{{}}{}",
+        "{\"parent\":".repeat(depth - 1),
+        "}".repeat(depth - 1)
+    )
+}
+
+#[test]
+fn a_hundred_levels_fit_on_a_small_stack() {
+    let bound = std::thread::Builder::new()
+        .stack_size(2 * 1024 * 1024)
+        .spawn(|| {
+            let row = row("Classify", "POST");
+            let read = |depth| {
+                bind::<pb::ClassifyRequest>(row, std::iter::empty(), None, nested(depth).as_bytes())
+            };
+            (
+                read(100).is_ok(),
+                read(101).map(|_| ()).map_err(|fault| fault.to_string()),
+            )
+        });
+    let (hundred, more) = bound.unwrap().join().unwrap();
+    assert!(hundred, "a hundred levels are refused");
+    assert!(
+        more.is_err_and(|error| error.contains("nested")),
+        "one more is not"
+    );
+}
+
+#[test]
+fn large_requests_take_no_more_than_their_share() {
+    // Squares of these sizes would be felt: a billion steps and more.
+    let get = row("ListShelves", "GET");
+    let many = vec!["genres=GENRE_POETRY"; 3_000].join("&");
+    let request =
+        bind::<pb::ListShelvesRequest>(get, std::iter::empty(), Some(&many), b"").unwrap();
+    assert_eq!(request.genres.len(), 3_000);
+    let unknown = "x".repeat(60_000);
+    let fault =
+        bind::<pb::ListShelvesRequest>(get, std::iter::empty(), Some(&unknown), b"").unwrap_err();
+    assert!(
+        fault.to_string().len() < 5_000,
+        "an error grows with its request"
+    );
+    let post = row("Classify", "POST");
+    let body = format!("{{\"{}\": 1}}", "x".repeat(1_000_000));
+    let fault =
+        bind::<pb::ClassifyRequest>(post, std::iter::empty(), None, body.as_bytes()).unwrap_err();
+    assert!(
+        fault.to_string().len() < 5_000,
+        "an error grows with its request"
+    );
+    let put = row("ReplaceProperties", "PUT");
+    let properties: BTreeMap<String, String> = (0..30_000)
+        .map(|key| (key.to_string(), String::new()))
+        .collect();
+    let body = serde_json::to_vec(&properties).unwrap();
+    let captures = ["shelves/1/books/2"].into_iter();
+    let request = bind::<pb::ReplacePropertiesRequest>(put, captures, None, &body).unwrap();
+    assert_eq!(request.properties.len(), 30_000);
+}
+
+#[test]
+fn a_mask_is_not_made_of_keys_that_come_twice() {
+    let patch = row("UpdateBook", "PATCH");
+    let body = format!("{{{}\"title\":\"\"}}", "\"title\":\"\",".repeat(50_000));
+    let captures = ["shelves/1/books/2"].into_iter();
+    let fault = bind::<pb::UpdateBookRequest>(patch, captures, None, body.as_bytes()).unwrap_err();
+    assert!(fault.to_string().contains("more than once"), "{fault}");
+}
