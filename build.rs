@@ -80,7 +80,10 @@ fn run() -> Result<(), Box<dyn Error>> {
         generate(&Recipe {
             root: Path::new(&protos),
             include: &[],
-            files: &["conformance/conformance.proto", "google/protobuf/test_messages_proto3.proto"],
+            files: &[
+                "conformance/conformance.proto",
+                "google/protobuf/test_messages_proto3.proto",
+            ],
             packages: &["conformance", "protobuf_test_messages.proto3"],
             external: &[],
             emit_defaults: false,

@@ -3,7 +3,11 @@
 //! Every command takes the way that the store's writer takes it: decided, applied, settled,
 //! committed. Figures are of this machine at this moment; the ratios are what to look at.
 
-#![allow(clippy::expect_used, clippy::print_stdout, reason = "a benchmark reports and may fail")]
+#![allow(
+    clippy::expect_used,
+    clippy::print_stdout,
+    reason = "a benchmark reports and may fail"
+)]
 
 use std::sync::{Arc, OnceLock};
 use std::time::Instant;
@@ -26,9 +30,15 @@ fn main() {
         println!("  {exporters:>7} exporters                {plain:>9.0} cycles/s");
         rates.push(plain);
     }
-    let ratio = rates.first().zip(rates.last()).map_or(0.0, |(few, many)| few / many);
+    let ratio = rates
+        .first()
+        .zip(rates.last())
+        .map_or(0.0, |(few, many)| few / many);
     println!("  from 1,000 to 100,000 exporters       {ratio:>9.2} times the cost");
-    println!("   10,000 exporters, with policies {:>9.0} cycles/s", cycles(10_000, 1_000, true));
+    println!(
+        "   10,000 exporters, with policies {:>9.0} cycles/s",
+        cycles(10_000, 1_000, true)
+    );
 
     println!("\nfrom a release to the next holder, 10,000 leases waiting");
     for (what, boards, policies) in [
@@ -38,7 +48,12 @@ fn main() {
     ] {
         let mut spans = hand_overs(boards, policies);
         spans.sort_by(f64::total_cmp);
-        let quantile = |q: f64| spans.get((spans.len() as f64 * q) as usize).copied().unwrap_or(0.0);
+        let quantile = |q: f64| {
+            spans
+                .get((spans.len() as f64 * q) as usize)
+                .copied()
+                .unwrap_or(0.0)
+        };
         println!(
             "  {what:<32} p50 {:>7.1} µs  p99 {:>7.1} µs  max {:>7.1} µs",
             quantile(0.5),
@@ -53,11 +68,20 @@ fn main() {
     let mut lab = Lab::new(10_000, false);
     lab.fill(1_000_000, 100_000);
     let count = 1_100_000.0;
-    println!("  made in                              {:>9.1} s", clock() - started);
-    println!("  memory per lease, one book            {:>9.0} bytes", (resident() - before) / count);
+    println!(
+        "  made in                              {:>9.1} s",
+        clock() - started
+    );
+    println!(
+        "  memory per lease, one book            {:>9.0} bytes",
+        (resident() - before) / count
+    );
     let before = resident();
     let published = lab.book.clone();
-    println!("  memory per lease, each further book   {:>9.0} bytes", (resident() - before) / count);
+    println!(
+        "  memory per lease, each further book   {:>9.0} bytes",
+        (resident() - before) / count
+    );
     drop(published);
     let rate = lab.cycles(100_000);
     println!("  create and release                    {rate:>9.0} cycles/s");
@@ -67,8 +91,18 @@ fn main() {
     for (what, filter, tags, only_active) in [
         ("all", "", "", false),
         ("active", "", "", true),
-        ("of one client", "gateway.jumpstarter.dev/client=client-7", "", false),
-        ("of one client, active", "gateway.jumpstarter.dev/client=client-7", "", true),
+        (
+            "of one client",
+            "gateway.jumpstarter.dev/client=client-7",
+            "",
+            false,
+        ),
+        (
+            "of one client, active",
+            "gateway.jumpstarter.dev/client=client-7",
+            "",
+            true,
+        ),
         ("of one tag", "", "build=7", false),
         ("of one board", "board=b5", "", false),
         ("pending", "gateway.jumpstarter.dev/state=pending", "", true),
@@ -94,8 +128,14 @@ fn main() {
         rebuilt.apply(&Change::Put(record));
     }
     rebuilt.settle(lab.now);
-    println!("  loaded again and settled in          {:>9.1} s", clock() - started);
-    println!("\none exporter heard of, of 10,000       {:>9.2} µs", lab.ticks());
+    println!(
+        "  loaded again and settled in          {:>9.1} s",
+        clock() - started
+    );
+    println!(
+        "\none exporter heard of, of 10,000       {:>9.2} µs",
+        lab.ticks()
+    );
 }
 
 fn cycles(exporters: usize, waiting: usize, policies: bool) -> f64 {
@@ -111,12 +151,18 @@ fn hand_overs(boards: usize, policies: bool) -> Vec<f64> {
     lab.wait(10_000, boards);
     let mut spans = Vec::new();
     for _ in 0..5_000 {
-        let Some(holder) = lab.holders.pop() else { break };
+        let Some(holder) = lab.holders.pop() else {
+            break;
+        };
         let release = lab.release(holder);
         let started = Instant::now();
         let changes = lab.submit(&release);
         spans.push(started.elapsed().as_secs_f64() * 1e6);
-        let granted = changes.iter().rev().find_map(granted).expect("somebody waits");
+        let granted = changes
+            .iter()
+            .rev()
+            .find_map(granted)
+            .expect("somebody waits");
         lab.holders.insert(0, granted);
     }
     spans
@@ -164,7 +210,9 @@ impl Lab {
             name: Name::new(NAMESPACE, format!("policy-{index}")),
             exporters: selector(["", "arch=arm64", "site=s1", "board", "site in (s2,s3)"][index]),
             rules: vec![PolicyRule {
-                from: vec![selector(["", "team=t1", "team=t2", "team in (t3,t4)", ""][index])],
+                from: vec![selector(
+                    ["", "team=t1", "team=t2", "team in (t3,t4)", ""][index],
+                )],
                 priority: index as i64,
                 maximum_duration: None,
                 spot_access: false,
@@ -174,7 +222,11 @@ impl Lab {
         });
         let (exporters, clients) = (exporters.collect(), clients.collect());
         let policies = policies.collect();
-        lab.submit(&Command::ReplaceLab { exporters, clients, policies });
+        lab.submit(&Command::ReplaceLab {
+            exporters,
+            clients,
+            policies,
+        });
         lab
     }
 
@@ -265,12 +317,19 @@ impl Lab {
 
     fn release(&self, lease: Arc<Lease>) -> Command {
         let (name, caller) = (lease.name.clone(), lease.client.clone());
-        Command::ReleaseLease(ReleaseLease { name, caller, if_revision: None })
+        Command::ReleaseLease(ReleaseLease {
+            name,
+            caller,
+            if_revision: None,
+        })
     }
 
     fn submit(&mut self, command: &Command) -> Vec<Change> {
         self.now = self.now + Duration::new(0, 1_000);
-        let mut changes = self.book.decide(self.now, command).expect("a command that can be done");
+        let mut changes = self
+            .book
+            .decide(self.now, command)
+            .expect("a command that can be done");
         for change in &changes {
             self.book.apply(change);
         }

@@ -369,7 +369,9 @@ impl Settings {
 
 /// An origin as browsers send it: nothing behind the host and port.
 fn is_origin(text: &str) -> bool {
-    let host = text.strip_prefix("https://").or_else(|| text.strip_prefix("http://"));
+    let host = text
+        .strip_prefix("https://")
+        .or_else(|| text.strip_prefix("http://"));
     let is_host = |host: &str| !host.is_empty() && !host.contains(['/', '?', '#', '@', ' ', '*']);
     text == "*" || (text.is_ascii() && host.is_some_and(is_host))
 }

@@ -27,7 +27,6 @@ Jumpstarter Gateway
 swagger-ui/    try the API in a browser
 openapi.json   what the API offers, as an OpenAPI 3.1 document
 openapi.yaml   the same as YAML
-v1/            the API
 ";
 
 /// The files of Swagger UI that its page needs.

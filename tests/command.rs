@@ -1,6 +1,11 @@
 //! The command line, as a process: what it prints, what it returns, how it starts and stops.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may fail")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may fail"
+)]
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::TcpStream;
@@ -14,7 +19,11 @@ fn gateway(args: &[&str]) -> Command {
 }
 
 fn run(args: &[&str]) -> (i32, String, String) {
-    let Output { status, stdout, stderr } = gateway(args).output().unwrap();
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = gateway(args).output().unwrap();
     let text = |bytes| String::from_utf8(bytes).unwrap();
     (status.code().unwrap(), text(stdout), text(stderr))
 }
@@ -28,12 +37,25 @@ struct Server {
 impl Server {
     fn start(args: &[&str]) -> Self {
         let args = [&["serve", "--listen=127.0.0.1:0"], args].concat();
-        let mut process = gateway(&args).stdout(Stdio::piped()).stderr(Stdio::null()).spawn().unwrap();
+        let mut process = gateway(&args)
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
         let lines = BufReader::new(process.stdout.as_mut().unwrap()).lines();
-        let address = lines
-            .map_while(Result::ok)
-            .find_map(|line| Some(line.split_once("REST and gRPC")?.1.trim().strip_prefix("http://")?.to_owned()));
-        Self { process, address: address.expect("the start-up message says where") }
+        let address = lines.map_while(Result::ok).find_map(|line| {
+            Some(
+                line.split_once("REST and gRPC")?
+                    .1
+                    .trim()
+                    .strip_prefix("http://")?
+                    .to_owned(),
+            )
+        });
+        Self {
+            process,
+            address: address.expect("the start-up message says where"),
+        }
     }
 
     fn connect(&self) -> TcpStream {
@@ -42,7 +64,11 @@ impl Server {
 
     fn get(&self, path: &str) -> String {
         let mut socket = self.connect();
-        write!(socket, "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n").unwrap();
+        write!(
+            socket,
+            "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+        )
+        .unwrap();
         let mut answer = String::new();
         socket.read_to_string(&mut answer).unwrap();
         answer
@@ -50,7 +76,13 @@ impl Server {
 
     fn signal(&self, name: &str) {
         let id = self.process.id().to_string();
-        assert!(Command::new("kill").args([name, &id]).status().unwrap().success());
+        assert!(
+            Command::new("kill")
+                .args([name, &id])
+                .status()
+                .unwrap()
+                .success()
+        );
     }
 }
 
@@ -69,13 +101,19 @@ fn routes_are_listed_as_in_the_golden_table() {
         std::fs::write(golden, &table).unwrap();
     }
     let expected = std::fs::read_to_string(golden).unwrap();
-    assert_eq!(table, expected, "run with UPDATE_GOLDEN=1 to rewrite {golden}");
+    assert_eq!(
+        table, expected,
+        "run with UPDATE_GOLDEN=1 to rewrite {golden}"
+    );
 }
 
 #[test]
 fn the_openapi_document_is_printed() {
     let (code, json, _) = run(&["openapi"]);
-    assert_eq!((code, json.lines().nth(1)), (0, Some("  \"openapi\": \"3.1.0\",")));
+    assert_eq!(
+        (code, json.lines().nth(1)),
+        (0, Some("  \"openapi\": \"3.1.0\","))
+    );
     let (code, yaml, _) = run(&["openapi", "--format", "yaml"]);
     assert_eq!((code, yaml.lines().next()), (0, Some("openapi: \"3.1.0\"")));
 }
@@ -85,17 +123,31 @@ fn lab_files_are_checked() {
     let lab = concat!(env!("CARGO_MANIFEST_DIR"), "/src/lab/demo.yaml");
     let (code, out, _) = run(&["check", lab]);
     assert_eq!(code, 0);
-    assert!(out.contains("exporters: 9, clients: 2, policies: 0"), "{out}");
-    let (code, _, error) = run(&["check", concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/wrong.yaml")]);
+    assert!(
+        out.contains("exporters: 9, clients: 2, policies: 0"),
+        "{out}"
+    );
+    let (code, _, error) = run(&[
+        "check",
+        concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/wrong.yaml"),
+    ]);
     assert_eq!(code, 1);
-    assert!(error.lines().any(|line| line.starts_with("error: ") && line.contains("wrong.yaml:")), "{error}");
+    assert!(
+        error
+            .lines()
+            .any(|line| line.starts_with("error: ") && line.contains("wrong.yaml:")),
+        "{error}"
+    );
 }
 
 #[test]
 fn what_cannot_be_served_is_said() {
     let (code, _, error) = run(&["serve"]);
     assert_eq!(code, 1);
-    assert!(error.contains("--lab PATH") && error.contains("--tokens PATH"), "{error}");
+    assert!(
+        error.contains("--lab PATH") && error.contains("--tokens PATH"),
+        "{error}"
+    );
     let (code, _, error) = run(&["serve", "--demo", "--listen", "0.0.0.0:0"]);
     assert_eq!(code, 1);
     assert!(error.contains("loopback"), "{error}");
@@ -150,7 +202,10 @@ fn a_stop_lets_requests_finish() {
         server.signal(signal);
         // Until the listener is gone.
         while TcpStream::connect(&server.address).is_ok() {
-            assert!(stopped.elapsed() < Duration::from_secs(5), "the listener stays open");
+            assert!(
+                stopped.elapsed() < Duration::from_secs(5),
+                "the listener stays open"
+            );
         }
         socket.write_all(second.as_bytes()).unwrap();
         let mut answer = String::new();
@@ -158,7 +213,11 @@ fn a_stop_lets_requests_finish() {
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
         assert!(answer.contains("rpi4-01"), "{answer}");
         assert!(server.process.wait().unwrap().success());
-        assert!(stopped.elapsed() < Duration::from_secs(5), "it took {:?}", stopped.elapsed());
+        assert!(
+            stopped.elapsed() < Duration::from_secs(5),
+            "it took {:?}",
+            stopped.elapsed()
+        );
     }
 }
 
@@ -166,7 +225,11 @@ fn a_stop_lets_requests_finish() {
 fn a_stop_does_not_wait_for_ever() {
     let mut server = Server::start(&["--demo", "--shutdown-grace", "100ms"]);
     let mut socket = server.connect();
-    write!(socket, "POST /v1/namespaces/default/leases HTTP/1.1\r\nhost: x\r\n").unwrap();
+    write!(
+        socket,
+        "POST /v1/namespaces/default/leases HTTP/1.1\r\nhost: x\r\n"
+    )
+    .unwrap();
     server.get("/healthz");
     server.signal("-TERM");
     assert!(server.process.wait().unwrap().success());

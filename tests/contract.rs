@@ -5,7 +5,12 @@
 //! contract's facts must be ours too; whatever we have beyond them passes. The test knows nothing
 //! of the crate. It reads the proto files only, and edits them on the way to see itself fail.
 
-#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test may fail")]
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "a test may fail"
+)]
 
 #[path = "contract/elements.rs"]
 mod elements;

@@ -86,9 +86,10 @@ fn every_operation_can_be_understood_and_tried() {
         }
         for (status, response) in operation["responses"].as_object().unwrap() {
             let response = resolved(&document, response);
-            assert!(
+            assert_eq!(
                 json_of(response)["example"].is_object(),
-                "{status} of {what} has no example"
+                status != "304",
+                "the example of {status} of {what}"
             );
         }
         for status in ["200", "400", "401", "403", "406", "500", "503", "default"] {
@@ -169,6 +170,28 @@ async fn the_examples_are_what_the_demonstration_lab_answers() {
         200,
         &example(LEASES, "get", "200"),
     );
+    for (template, path) in [(LEASE, &lease), (LEASES, &leases), (EXPORTERS, &exporters)] {
+        let content = &document["paths"][template]["get"]["responses"]["200"]["content"];
+        let example = content["text/event-stream"]["example"].as_str().unwrap();
+        let followed = until_sync(&gateway, path).await;
+        for event in events(example) {
+            assert!(
+                followed.contains(&event),
+                "{path} does not show {event:?}, but {followed:?}"
+            );
+        }
+    }
+    let other = format!("{leases}?leaseId=nightly-43");
+    let late = gateway
+        .request("POST", &other)
+        .header("prefer", "wait=1, on-timeout=release")
+        .header("content-type", "application/json")
+        .body(body(LEASES, "post"));
+    let mut late = answer(late).await;
+    late.text = without_times(&late.text);
+    let mut too_late = example(LEASES, "post", "504").to_string();
+    too_late = without_times(&too_late);
+    is_example(&late, 504, &serde_json::from_str(&too_late).unwrap());
     let page = gateway
         .request("GET", &leases)
         .header("accept", "text/html");
@@ -207,6 +230,85 @@ async fn the_examples_are_what_the_demonstration_lab_answers() {
     );
 }
 
+#[tokio::test]
+async fn the_headers_are_those_that_are_sent() {
+    let gateway = Gateway::demo().await;
+    let document = document();
+    let (leases, lease) = (filled(&document, LEASES), filled(&document, LEASE));
+    let id = lease.rsplit('/').next().unwrap();
+    let lease_of = |selector: &str| format!(r#"{{"selector": "{selector}", "duration": "60s"}}"#);
+    gateway.lease(&lease_of("board=rpi4")).await;
+    let create = gateway
+        .request("POST", &format!("{leases}?leaseId={id}"))
+        .header("prefer", "wait=0")
+        .header("content-type", "application/json")
+        .body(lease_of("board=rpi4"));
+    let created = answer(create).await;
+    let read = answer(gateway.request("GET", &lease).header("prefer", "wait=0")).await;
+    let changed = gateway
+        .json("PATCH", &lease, r#"{"duration": "90s"}"#)
+        .await;
+    let same = gateway
+        .request("GET", &lease)
+        .header("prefer", "wait=0")
+        .header("if-none-match", changed.header("etag"));
+    let same = answer(same).await;
+    for (answer, path, method, status) in [
+        (created, LEASES, "post", "200"),
+        (read, LEASE, "get", "200"),
+        (changed, LEASE, "patch", "200"),
+        (same, LEASE, "get", "304"),
+    ] {
+        assert_eq!(answer.status.to_string(), status, "{answer:?}");
+        let response = &document["paths"][path][method]["responses"][status];
+        for (name, header) in response["headers"].as_object().unwrap() {
+            let value = answer.header(name);
+            assert!(!value.is_empty(), "{method} {path} sends no {name}");
+            if header["schema"]["type"] == "integer" {
+                assert!(value.parse::<u64>().is_ok(), "{name} is {value}");
+            }
+        }
+    }
+}
+
+/// The events of a stream, but for their ids and for times.
+fn events(text: &str) -> Vec<(String, Value)> {
+    let event = |text: &str| {
+        let line = |name: &str| {
+            let mut lines = text.lines();
+            lines.find_map(|line| line.strip_prefix(name))
+        };
+        let data = serde_json::from_str(line("data: ")?).unwrap();
+        Some((line("event: ")?.to_owned(), timeless(data)))
+    };
+    text.split("\n\n").filter_map(event).collect()
+}
+
+/// What somebody who follows is shown at first.
+async fn until_sync(gateway: &Gateway, path: &str) -> Vec<(String, Value)> {
+    let request = gateway
+        .request("GET", path)
+        .header("accept", "text/event-stream");
+    let mut response = request.send().await.unwrap();
+    let mut text = String::new();
+    while !text.contains("event: sync\ndata: {}\n\n") {
+        let chunk = response.chunk().await.unwrap().unwrap();
+        text.push_str(std::str::from_utf8(&chunk).unwrap());
+    }
+    events(&text)
+}
+
+/// A text without the time in which an estimate ends.
+fn without_times(text: &str) -> String {
+    match text.split_once("estimated to start by ") {
+        Some((before, after)) => {
+            let (_, after) = after.split_once('"').unwrap();
+            format!("{before}\"{after}")
+        }
+        None => text.to_owned(),
+    }
+}
+
 /// Asserts that an answer is an example, but for times and what follows from them.
 #[track_caller]
 fn is_example(answer: &Answer, status: u16, example: &Value) {
@@ -218,11 +320,12 @@ fn is_example(answer: &Answer, status: u16, example: &Value) {
     );
 }
 
-/// A value without times; what else follows from them has only its key.
+/// A value without times; what else follows from them, or is made up, has only its key.
 fn timeless(value: Value) -> Value {
     let blank = |(key, value): (String, Value)| {
         let value = match key.as_str() {
             "effectiveDuration" | "effectiveBeginTime" | "lastTransitionTime" => Value::Null,
+            "requestId" => Value::Null,
             // It counts changes, and the examples are not of one lease's history.
             "observedGeneration" => Value::Null,
             _ => timeless(value),

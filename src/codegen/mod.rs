@@ -59,7 +59,14 @@ pub fn generate(recipe: &Recipe) -> Result<(), Box<dyn Error>> {
     let services = rules::services(&pool, recipe.packages)?;
     write_messages(recipe, &pool)?;
     let proto = format!("{}::proto", recipe.crate_root);
-    json::generate(&pool, &bytes, recipe.packages, &proto, recipe.emit_defaults, recipe.out)?;
+    json::generate(
+        &pool,
+        &bytes,
+        recipe.packages,
+        &proto,
+        recipe.emit_defaults,
+        recipe.out,
+    )?;
     let packages = write_rows(recipe, &services)?;
     write_modules(recipe, &packages)?;
     if let Some(supplement) = recipe.openapi {

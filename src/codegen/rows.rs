@@ -225,7 +225,7 @@ fn capture(capture: &Capture) -> TokenStream {
 /// The place of a field in its message's table.
 fn field_reference(field: &FieldDescriptor) -> TokenStream {
     let message = field.parent_message();
-    let table = table_ident(&message);
+    let table = table_ident(message);
     let index = message
         .fields()
         .take_while(|other| *other != *field)

@@ -18,4 +18,5 @@ include!(concat!(env!("OUT_DIR"), "/google/mod.rs"));
 include!(concat!(env!("OUT_DIR"), "/jumpstarter/mod.rs"));
 
 /// All descriptors, imports included, as a serialised `FileDescriptorSet`: for gRPC reflection.
-pub const DESCRIPTORS: &[u8] = include_bytes!(concat!(env!("OUT_DIR"), "/jumpstarter/descriptors.bin"));
+pub const DESCRIPTORS: &[u8] =
+    include_bytes!(concat!(env!("OUT_DIR"), "/jumpstarter/descriptors.bin"));

@@ -18,7 +18,6 @@ const MAX_AGE: Duration = Duration::from_secs(60 * 60);
 /// The router, open to pages of these origins, such as `https://lab.example.com`; `*` is all.
 ///
 /// Requests that name no origin pass by, so that a plain OPTIONS is still answered with `Allow`.
-#[must_use]
 pub fn with_cors(router: Router, origins: &[String]) -> Router {
     if origins.is_empty() {
         return router;

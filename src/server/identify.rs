@@ -2,19 +2,25 @@
 //! sees it as metadata, log lines carry it in their span, the response has it in the header of the
 //! same name, and an error in its details.
 
+use std::panic::AssertUnwindSafe;
+
 use axum::extract::Request;
 use axum::middleware::Next;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
+use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue};
+use tonic::Code;
 use tracing::Instrument;
 use uuid::Uuid;
 
-use crate::transcode::{REQUEST_ID, with_request_id};
+use crate::fault::Fault;
+use crate::transcode::{REQUEST_ID, Rejection, with_request_id};
 
 /// The longest id that is taken over; what is longer or not text is replaced.
 const LONGEST: usize = 128;
 
-/// The outermost step of every request.
+/// The outermost step of every request. A panic further in becomes a 500 of which the client learns
+/// nothing but the id; the panic itself went to the log.
 pub async fn identify(mut request: Request, next: Next) -> Response {
     let id = brought(request.headers()).unwrap_or_else(made_up);
     let text = id.to_str().unwrap_or_default();
@@ -25,10 +31,16 @@ pub async fn identify(mut request: Request, next: Next) -> Response {
         id = text,
     );
     request.headers_mut().insert(REQUEST_ID, id.clone());
-    let response = next.run(request).instrument(span).await;
+    let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
+    let response = answer.instrument(span).await.unwrap_or_else(|_| panicked());
     let mut response = with_request_id(response, text);
     response.headers_mut().insert(REQUEST_ID, id);
     response
+}
+
+fn panicked() -> Response {
+    let fault = Fault::new(Code::Internal, "INTERNAL", "internal error");
+    Rejection::from(fault).into_response()
 }
 
 fn brought(headers: &HeaderMap) -> Option<HeaderValue> {
@@ -42,4 +54,32 @@ fn made_up() -> HeaderValue {
     let mut buffer = Uuid::encode_buffer();
     let text = Uuid::now_v7().hyphenated().encode_lower(&mut buffer);
     HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("unknown"))
+}
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::middleware::from_fn;
+    use axum::routing::get;
+    use http::StatusCode;
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_is_a_500_of_which_only_the_id_is_told() {
+        let broken = get(async || -> &'static str { panic!("secret") });
+        let router = Router::new().route("/", broken).layer(from_fn(identify));
+        let request = Request::get("/").header(REQUEST_ID, "mine");
+        let request = request.body(Body::empty()).unwrap();
+        let response = router.oneshot(request).await.unwrap();
+        assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert_eq!(response.headers()[REQUEST_ID], "mine");
+        let body = response.into_body().collect().await.unwrap().to_bytes();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        assert!(body.contains("\"requestId\":\"mine\""), "{body}");
+        assert!(!body.contains("secret"), "{body}");
+    }
 }

@@ -14,15 +14,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use axum::Router;
 use axum::body::Body;
 use axum::middleware::from_fn;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use axum::routing::get;
 use futures_util::TryFutureExt;
 use futures_util::future::{Either, ready};
-use http::header::CONTENT_ENCODING;
-use http::{Request, StatusCode};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
+use http::{Method, Request, StatusCode, Uri};
 use tonic::service::Routes;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
-use tower_http::catch_panic::CatchPanicLayer;
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 use tower_http::decompression::RequestDecompression;
@@ -36,9 +35,9 @@ use crate::docs;
 use crate::fault::Fault;
 use crate::proto;
 use crate::proto::jumpstarter::client::v1::client_service_http;
-use crate::proto::jumpstarter::client::v1::client_service_server::ClientServiceServer;
+use crate::proto::jumpstarter::client::v1::client_service_server::{self, ClientServiceServer};
 use crate::service::Clients;
-use crate::transcode::{Binding, Limits, Rejection, Transcoder};
+use crate::transcode::{Binding, Limits, Transcoder, wrong_method};
 use identify::identify;
 
 /// Whether the server takes new work: what `/readyz` says.
@@ -81,10 +80,19 @@ pub async fn router(
         .layer(auth);
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<ClientServiceServer<Clients>>().await;
+    // The descriptors also hold services that nobody serves here: only these are told of.
+    let served = [
+        client_service_server::SERVICE_NAME,
+        tonic_health::pb::health_server::SERVICE_NAME,
+        tonic_reflection::pb::v1::server_reflection_server::SERVICE_NAME,
+    ];
     let reflection = || {
-        tonic_reflection::server::Builder::configure()
+        let descriptors = tonic_reflection::server::Builder::configure()
             .register_encoded_file_descriptor_set(proto::DESCRIPTORS)
-            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
+            .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET);
+        served
+            .into_iter()
+            .fold(descriptors, |builder, name| builder.with_service_name(name))
     };
     let client_service =
         ClientServiceServer::from_arc(clients).max_decoding_message_size(limits.body);
@@ -97,36 +105,40 @@ pub async fn router(
         .add_service(reflection().build_v1alpha()?)
         .into_axum_router()
         .reset_fallback();
-    // What no other route takes belongs to the transcoder, which also answers 404. An encoding
-    // that cannot be unpacked is refused there, in the one shape of errors.
+    // Those who pack or can unpack go through layers that the others are spared. An encoding that
+    // cannot be unpacked is refused by the transcoder, in the one shape of errors.
     let unpacked = rest
         .clone()
         .map_request(|request: Request<_>| request.map(Body::new));
     let unpack = RequestDecompression::new(unpacked).pass_through_unaccepted(true);
+    let packed = ServiceBuilder::new().layer(compression()).service(unpack);
+    // What no other route takes belongs to the transcoder, which also answers 404.
     let rest = service_fn(move |request: Request<Body>| {
-        if is_grpc(request.headers()) {
+        let headers = request.headers();
+        if is_grpc(headers) {
             let response = unknown_rpc(request.uri().path());
             return Either::Left(ready(Ok::<Response, Infallible>(response)));
         }
-        Either::Right(if request.headers().contains_key(CONTENT_ENCODING) {
-            let response = unpack.clone().oneshot(request);
+        let packs = headers.contains_key(ACCEPT_ENCODING) || headers.contains_key(CONTENT_ENCODING);
+        Either::Right(if packs {
+            let response = packed.clone().oneshot(request);
             Either::Left(response.map_ok(|response| response.map(Body::new)))
         } else {
             Either::Right(rest.clone().oneshot(request))
         })
     });
     let router = docs::router()
+        .layer(compression())
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(async move || readiness.check()))
+        // The documentation and the health checks are there to be read.
+        .method_not_allowed_fallback(async |method: Method, uri: Uri| {
+            wrong_method(&method, uri.path(), &["GET"])
+        })
         .merge(api)
         .merge(open)
         .fallback_service(rest)
-        .layer(
-            ServiceBuilder::new()
-                .layer(compression())
-                .layer(from_fn(identify))
-                .layer(CatchPanicLayer::custom(|_| internal_error())),
-        );
+        .layer(from_fn(identify));
     Ok(router)
 }
 
@@ -143,14 +155,4 @@ fn unknown_rpc(path: &str) -> Response {
         format!("there is no rpc {path}"),
     );
     tonic::Status::from(fault).into_http()
-}
-
-/// What a client learns of a panic: nothing. The panic itself went to the log.
-fn internal_error() -> Response {
-    Rejection::from(Fault::new(
-        tonic::Code::Internal,
-        "INTERNAL",
-        "internal error",
-    ))
-    .into_response()
 }

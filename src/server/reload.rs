@@ -25,18 +25,32 @@ const NAMED: usize = 20;
 pub struct Traces(Vec<(PathBuf, [i128; 5])>);
 
 impl Traces {
-    /// Of a file, or of what is in a directory. What cannot be looked at leaves none.
+    /// Of a file, or of the files in a directory that are a lab's. What cannot be looked at leaves
+    /// none.
     pub fn of(path: &Path) -> Self {
         let mut paths = vec![path.to_path_buf()];
-        let inside = fs::read_dir(path).into_iter().flatten();
-        paths.extend(inside.filter_map(|entry| Some(entry.ok()?.path())));
-        paths.sort();
+        if let Ok(entries) = fs::read_dir(path) {
+            let entries = entries.filter_map(|entry| Some(entry.ok()?.path()));
+            paths = entries.filter(|path| is_of_a_lab(path)).collect();
+            paths.sort();
+        }
         // Follows links: Kubernetes mounts the files of a ConfigMap as links.
         let traces = paths
             .into_iter()
             .filter_map(|path| fs::metadata(&path).ok().map(|of| (path, trace(&of))));
         Self(traces.collect())
     }
+}
+
+/// Editors leave other files beside those that count.
+fn is_of_a_lab(path: &Path) -> bool {
+    let is_hidden = path
+        .file_name()
+        .is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
+    let is_yaml = path
+        .extension()
+        .is_some_and(|it| it == "yaml" || it == "yml");
+    is_yaml && !is_hidden
 }
 
 /// Another file, another length, or any write since.
@@ -186,22 +200,22 @@ mod tests {
     fn every_way_of_writing_leaves_a_trace() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("lab.yaml");
-        let mut seen = vec![Traces::of(&file), Traces::of(folder.path())];
-        let mut differs = |what: &str| {
+        let mut last = Traces::of(folder.path());
+        let mut differs = |what: &str, differs: bool| {
             let now = Traces::of(folder.path());
-            assert!(!seen.contains(&now), "{what}: {now:?}");
-            assert_eq!(now, Traces::of(folder.path()), "{what}");
-            seen.push(now);
+            assert_eq!(now != last, differs, "{what}: {now:?} after {last:?}");
+            last = now;
         };
         fs::write(&file, "one").unwrap();
-        differs("a new file");
+        differs("a new file", true);
         fs::write(&file, "three").unwrap();
-        differs("another length");
-        let other = folder.path().join("other");
+        differs("another length", true);
+        let other = folder.path().join(".lab.yaml.swp");
         fs::write(&other, "seven").unwrap();
+        differs("a file beside it", false);
         fs::rename(&other, &file).unwrap();
-        differs("another file of the same length");
+        differs("another file of the same length", true);
         fs::remove_file(&file).unwrap();
-        differs("no file");
+        differs("no file", true);
     }
 }

@@ -104,11 +104,11 @@ pub fn content<'a, M: DeserializeOwned>(
     })
 }
 
+/// The field that a body of JSON is, and the body.
+type Json<'b> = (&'static [&'static Field], &'b [u8]);
+
 /// Where the body goes and what it holds; none where it says nothing.
-fn json_of<'b>(
-    binding: &'static Binding,
-    body: &'b [u8],
-) -> Result<Option<(&'static [&'static Field], &'b [u8])>, Fault> {
+fn json_of<'b>(binding: &'static Binding, body: &'b [u8]) -> Result<Option<Json<'b>>, Fault> {
     let text = body.trim_ascii();
     match &binding.body {
         // Not JSON.

@@ -144,7 +144,8 @@ mod tests {
 
     #[tokio::test(start_paused = true)]
     async fn both_headers_are_read_and_bounded() {
-        let cases: [(&[(&str, &str)], Option<Duration>); 8] = [
+        type Case = (&'static [(&'static str, &'static str)], Option<Duration>);
+        let cases: [Case; 8] = [
             (&[], None),
             (&[("grpc-timeout", "2S")], Some(Duration::from_secs(2))),
             (

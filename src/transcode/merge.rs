@@ -166,7 +166,10 @@ fn agree<E: serde::de::Error>(name: &str, path: &str, body: &serde_json::Value) 
     let equal = match body {
         serde_json::Value::Null => true,
         serde_json::Value::String(text) => text == path,
-        other => other.to_string() == path,
+        other => {
+            let written = other.to_string();
+            written == path
+        }
     };
     if equal {
         return Ok(());

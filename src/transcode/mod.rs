@@ -50,7 +50,7 @@ pub use metadata::REQUEST_ID;
 pub use rejection::{Rejection, with_request_id};
 pub use route::Route;
 pub use row::{Binding, Body, Capture, Field, Kind, Message, Segment};
-pub use transcoder::{Call, Transcoder};
+pub use transcoder::{Call, Transcoder, wrong_method};
 
 type Request = http::Request<HttpBody>;
 

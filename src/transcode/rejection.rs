@@ -24,7 +24,8 @@ use crate::proto::{json, wkt};
 pub struct Rejection {
     http: StatusCode,
     status: rpc::Status,
-    headers: HeaderMap,
+    /// Boxed, because most requests are not rejected and every result has room for one that is.
+    headers: Box<HeaderMap>,
 }
 
 impl Rejection {
@@ -122,7 +123,7 @@ impl From<Fault> for Rejection {
         Self {
             http,
             status: fault.into_proto(),
-            headers: HeaderMap::new(),
+            headers: Box::default(),
         }
     }
 }
@@ -150,7 +151,7 @@ impl From<tonic::Status> for Rejection {
         } else {
             http_status(status.code())
         };
-        let headers = metadata::response(status.metadata().clone());
+        let headers = Box::new(metadata::response(status.metadata().clone()));
         Self {
             http,
             status: proto,
@@ -173,7 +174,7 @@ impl IntoResponse for Rejection {
         let json = to_json(&self.status);
         let content_type = [(header::CONTENT_TYPE, negotiate::JSON)];
         let status = Extension(Refused(Arc::new(self.status)));
-        (self.http, self.headers, content_type, status, json).into_response()
+        (self.http, *self.headers, content_type, status, json).into_response()
     }
 }
 
@@ -193,8 +194,9 @@ pub fn with_request_id(mut response: Response, id: &str) -> Response {
         request_id: id.to_owned(),
         ..Default::default()
     }));
-    // What HEAD answers has no body, but the length of one.
+    // What HEAD answers has no body, but the length of the one without the id.
     if response.body().is_end_stream() {
+        response.headers_mut().remove(header::CONTENT_LENGTH);
         return response;
     }
     response.map(|_| to_json(&status).into())

@@ -120,8 +120,9 @@ fn answered<A, B>(response: Response) -> Either<A, Either<Ready<Result<Response,
     Either::Right(Either::Left(ready(Ok(response))))
 }
 
-/// 405, or the answer to OPTIONS (RFC 9110, sections 9.3.7 and 15.5.6).
-fn wrong_method(method: &Method, path: &str, declared: &[&'static str]) -> Response {
+/// 405 with the methods that a path has been declared for, and those that come with them; to OPTIONS
+/// it is the answer (RFC 9110, sections 9.3.7 and 15.5.6).
+pub fn wrong_method(method: &Method, path: &str, declared: &[&'static str]) -> Response {
     let mut allow: Vec<&str> = declared.to_vec();
     if declared.contains(&"GET") && !declared.contains(&"HEAD") {
         allow.push("HEAD");

@@ -38,7 +38,10 @@ async fn every_binding_case_comes_out_as_expected() {
     let cases = vectors["cases"].as_array().unwrap();
     let transcoder = Transcoder::new(
         vectors_http::routes(Arc::new(Echo)),
-        Limits { body: 64 * 1024, ..Limits::default() },
+        Limits {
+            body: 64 * 1024,
+            ..Limits::default()
+        },
     )
     .unwrap();
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();

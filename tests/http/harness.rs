@@ -63,7 +63,10 @@ impl Gateway {
         };
         let readiness = Readiness::default();
         readiness.set(true);
-        let limits = Limits { body: 64 * 1024, ..Limits::default() };
+        let limits = Limits {
+            body: 64 * 1024,
+            ..Limits::default()
+        };
         let router = server::router(clients, &auth, limits, readiness)
             .await
             .unwrap();

@@ -36,6 +36,16 @@ async fn wrong_methods_say_what_is_possible() {
 }
 
 #[tokio::test]
+async fn what_is_beside_the_api_refuses_in_the_same_shape() {
+    let gateway = Gateway::demo().await;
+    for path in ["/healthz", "/openapi.json", "/swagger-ui/"] {
+        let answer = gateway.send("POST", path).await;
+        answer.refused(405, 12, "METHOD_NOT_ALLOWED", "POST is not possible");
+        assert_eq!(answer.header("allow"), "GET, HEAD, OPTIONS");
+    }
+}
+
+#[tokio::test]
 async fn head_is_get_without_a_body() {
     let gateway = Gateway::demo().await;
     let path = "/v1/namespaces/default/exporters/rpi4-01";

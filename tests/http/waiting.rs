@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use serde_json::Value;
 use tokio::sync::Mutex;
 
-use crate::harness::{Answer, Gateway, answer, is};
+use crate::harness::{Answer, Gateway, answer, client, is};
 
 const LEASES: &str = "/v1/namespaces/default/leases";
 const BODY: &str = r#"{"selector": "board=rpi4", "duration": "1800s"}"#;
@@ -172,29 +172,36 @@ async fn a_create_can_release_what_does_not_come_in_time() {
 
 #[tokio::test]
 async fn a_client_that_leaves_frees_its_place() {
-    let gateway = Gateway::demo().await;
-    gateway.lease(BODY).await;
-    let leaving = tokio::spawn({
-        let gateway = gateway.clone();
-        async move { create(&gateway, "wait=300, on-timeout=release").await }
-    });
-    until(&gateway, "two are there", |leases| leases.len() == 2).await;
-    let staying = tokio::spawn({
-        let gateway = gateway.clone();
-        async move { create(&gateway, LONG).await }
-    });
-    until(&gateway, "three are there", |leases| leases.len() == 3).await;
-    leaving.abort();
-    until(&gateway, "one has gone", |leases| leases.len() == 2).await;
-    // Without on-timeout=release a lease keeps its place, whoever leaves.
-    staying.abort();
-    let list = gateway.get(LEASES).await.value();
-    let stayed = get(&gateway, &path(&list["leases"][1]), "wait=0").await;
-    assert_eq!(
-        stayed.header("jumpstarter-queue-position"),
-        "1",
-        "{stayed:?}"
-    );
+    let http2 = reqwest::Client::builder()
+        .no_proxy()
+        .http2_prior_knowledge();
+    for leaving in [client(), http2.build().unwrap()] {
+        let gateway = Gateway::demo().await;
+        gateway.lease(BODY).await;
+        let leaving = leaving
+            .post(gateway.url(LEASES))
+            .header("prefer", "wait=300, on-timeout=release")
+            .header("content-type", "application/json")
+            .body(BODY);
+        let leaving = tokio::spawn(answer(leaving));
+        until(&gateway, "two are there", |leases| leases.len() == 2).await;
+        let staying = tokio::spawn({
+            let gateway = gateway.clone();
+            async move { create(&gateway, LONG).await }
+        });
+        until(&gateway, "three are there", |leases| leases.len() == 3).await;
+        leaving.abort();
+        until(&gateway, "one has gone", |leases| leases.len() == 2).await;
+        // Without on-timeout=release a lease keeps its place, whoever leaves.
+        staying.abort();
+        let list = gateway.get(LEASES).await.value();
+        let stayed = get(&gateway, &path(&list["leases"][1]), "wait=0").await;
+        assert_eq!(
+            stayed.header("jumpstarter-queue-position"),
+            "1",
+            "{stayed:?}"
+        );
+    }
 }
 
 #[tokio::test]

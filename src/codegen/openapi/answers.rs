@@ -4,7 +4,7 @@ use prost_reflect::{FieldDescriptor, MessageDescriptor};
 use serde_json::Value;
 use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::schema::{ArrayBuilder, OneOfBuilder};
-use utoipa::openapi::{ContentBuilder, RefOr, ResponseBuilder, Schema, Type};
+use utoipa::openapi::{ContentBuilder, Header, RefOr, ResponseBuilder, Schema, Type};
 
 use super::annotations::resource_of;
 use super::parameters::unannotated;
@@ -24,7 +24,12 @@ value on each line (the default), Server-Sent Events with one in each `data`, or
 that fails after its first message ends with `{\"error\": …}`, which holds a `google.rpc.Status`; as an \
 event it is called `error`.";
 
-/// The answer of a binding, with the example and the headers of its operation in the supplement.
+const FOLLOWED: &str =
+    "To those who accept `text/event-stream`: what happens to it, as Server-Sent Events.";
+
+const UNCHANGED: &str = "It has not changed since the answer whose `ETag` came as `If-None-Match`.";
+
+/// The answer of a binding, with the examples and the headers of its operation in the supplement.
 pub fn answer(
     binding: &Binding,
     prose: &Prose,
@@ -51,17 +56,49 @@ pub fn answer(
             let content = ContentBuilder::new()
                 .schema(Some(schema))
                 .example(own.get("response").cloned());
-            ResponseBuilder::new()
-                .description(text)
-                .content(JSON, content.build())
+            let response = ResponseBuilder::new().content(JSON, content.build());
+            match own.get("events") {
+                Some(example) => {
+                    let events = ContentBuilder::new().schema(Some(plain(Type::String, None)));
+                    let events = events.example(Some(example.clone())).build();
+                    response
+                        .description(format!("{text}\n\n{FOLLOWED}"))
+                        .content(SSE, events)
+                }
+                None => response.description(text),
+            }
         }
         (false, true) => streamed(&text, schema),
     };
+    with_headers(response, own)
+}
+
+/// The answer to those who have it already; none where the operation takes no `If-None-Match`.
+pub fn unchanged(own: &Value) -> Option<ResponseBuilder> {
+    own["requestHeaders"].get("If-None-Match")?;
+    let response = ResponseBuilder::new().description(UNCHANGED);
+    Some(with_headers(response, own))
+}
+
+fn with_headers(response: ResponseBuilder, own: &Value) -> ResponseBuilder {
     let headers = own["responseHeaders"].as_object().into_iter().flatten();
-    headers.fold(response, |response, (name, description)| {
-        let header = HeaderBuilder::new().description(description.as_str());
-        response.header(name, header.schema(Some(plain(Type::String, None))).build())
+    headers.fold(response, |response, (name, entry)| {
+        response.header(name, header(entry))
     })
+}
+
+/// A header from its description, which is all there is to text, or an object with it.
+fn header(entry: &Value) -> Header {
+    let description = entry.as_str().or(entry["description"].as_str());
+    let kind = match entry["type"].as_str() {
+        Some("integer") => Type::Integer,
+        _ => Type::String,
+    };
+    let schema = plain(kind, entry["format"].as_str());
+    HeaderBuilder::new()
+        .description(description)
+        .schema(Some(schema))
+        .build()
 }
 
 /// What a message is as an answer.

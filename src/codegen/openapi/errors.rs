@@ -25,7 +25,7 @@ struct Failure {
     meaning: &'static str,
 }
 
-const FAILURES: [Failure; 14] = [
+const FAILURES: [Failure; 15] = [
     Failure {
         status: "400",
         component: "BadRequest",
@@ -105,6 +105,12 @@ const FAILURES: [Failure; 14] = [
         component: "Unavailable",
         codes: &["UNAVAILABLE"],
         meaning: "The server cannot answer now; try again (`code` 14).",
+    },
+    Failure {
+        status: "504",
+        component: "DeadlineExceeded",
+        codes: &["DEADLINE_EXCEEDED"],
+        meaning: "It took longer than the request gave it (`code` 4).",
     },
     Failure {
         status: "default",
@@ -189,12 +195,21 @@ fn response(failure: &Failure, schemas: &mut Schemas, example: Option<&Value>) -
     let response = ResponseBuilder::new()
         .description(failure.meaning)
         .content(JSON, content);
-    if failure.status != "401" {
-        return response;
-    }
-    let header = HeaderBuilder::new().schema(Some(plain(Type::String, None)));
-    let header = header.description(Some("`Bearer`: send a token (RFC 6750, section 3)."));
-    response.header("WWW-Authenticate", header.build())
+    let (name, kind, text) = match failure.status {
+        "401" => (
+            "WWW-Authenticate",
+            Type::String,
+            "`Bearer`: send a token (RFC 6750, section 3).",
+        ),
+        "503" => (
+            "Retry-After",
+            Type::Integer,
+            "After how many seconds to try again, where the server can tell.",
+        ),
+        _ => return response,
+    };
+    let header = HeaderBuilder::new().schema(Some(plain(kind, None)));
+    response.header(name, header.description(Some(text)).build())
 }
 
 /// `google.rpc.Status` in ProtoJSON.
@@ -217,7 +232,8 @@ fn status() -> ObjectBuilder {
     let details = ArrayBuilder::new().items(detail).description(Some(
         "Facts for programs, each with its type. `google.rpc.ErrorInfo` has a stable `reason`, such as \
          `INVALID_FIELD`; `google.rpc.BadRequest` has `fieldViolations`, each with the JSON path of a \
-         `field` and a `description` of what is wrong with it. Pass over types that you do not know.",
+         `field` and a `description` of what is wrong with it; `google.rpc.RequestInfo` has the `requestId` \
+         by which the server's log knows the request. Pass over types that you do not know.",
     ));
     ObjectBuilder::new()
         .description(Some("Why a request failed: a `google.rpc.Status`."))

@@ -18,6 +18,7 @@ pub fn text(services: &[Service], resources: &[Resource], prose: &Prose) -> Stri
         paragraphs.push(PAGING.to_owned());
     }
     paragraphs.push(ERRORS.to_owned());
+    paragraphs.push(REQUESTS.to_owned());
     paragraphs.join("\n\n")
 }
 
@@ -34,6 +35,11 @@ the last one.";
 const ERRORS: &str = "**Errors.** Every failure is a `google.rpc.Status`: `code` is the canonical gRPC code, \
 `message` is for people, and `details` are for programs. Depend on `code` and on the `reason` in \
 `google.rpc.ErrorInfo`, not on the wording of `message`.";
+
+const REQUESTS: &str = "**Every request.** An `X-Request-Id` of up to 128 visible ASCII characters comes back in \
+the answer and in the details of an error, and stands in the server's log; a request without one is given \
+one. With `X-Request-Timeout: 30` a call that is not done after 30 seconds ends as `DEADLINE_EXCEEDED`, \
+HTTP 504; the server may lower what it deems too long.";
 
 /// How the resources that a client of the services meets are named.
 fn resource_names(services: &[Service], resources: &[Resource]) -> Option<String> {

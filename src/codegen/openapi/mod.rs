@@ -13,12 +13,15 @@
 //!     "OPERATION_ID": {
 //!       "request": "an example", "requestHeaders": {"If-Match": "a description"},
 //!       "response": "an example", "responseHeaders": {"ETag": "a description"},
+//!       "events": "an example, where what the answer shows can be followed",
 //!       "errors": {"HTTP_STATUS": "an example"}
 //!     }
 //!   },
 //!   "errors": {"HTTP_STATUS": "an example"}
 //! }
 //! ```
+//!
+//! A header that is no mere text is `{"description": "…", "type": "integer"}`, or has a `format`.
 
 mod annotations;
 mod answers;

@@ -7,7 +7,7 @@ use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::{ContentBuilder, Deprecated, RefOr, Required, Schema};
 
 use super::annotations::{behavior, deprecated};
-use super::answers::{ANYTHING, JSON, answer, binary, is_http_body};
+use super::answers::{ANYTHING, JSON, answer, binary, is_http_body, unchanged};
 use super::errors;
 use super::naming::Location;
 use super::parameters::{header_parameters, path_parameters, query_parameters, unannotated};
@@ -79,6 +79,9 @@ pub fn operation(
             "x-google-api-http",
             rule(binding),
         )])));
+    if let Some(response) = unchanged(own) {
+        operation = operation.response("304", response);
+    }
     for (status, response) in errors::responses(binding, prose, schemas, own) {
         operation = operation.response(status, response);
     }

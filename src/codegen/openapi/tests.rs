@@ -293,6 +293,39 @@ fn comments_name_fields_as_json_does_and_codes_that_become_statuses() {
     );
 }
 
+#[test]
+fn a_supplement_adds_headers_and_events() {
+    let get = rpc(
+        "GetPart",
+        "Referred",
+        r#"get: "/v1/{name=things/*/parts/*}""#,
+    );
+    let supplement = r#"{"operations": {"GetPart": {
+        "requestHeaders": {"If-None-Match": "What is known."},
+        "responseHeaders": {"ETag": "The edition.", "Age": {"description": "Seconds.", "type": "integer"}},
+        "events": "event: gone\n\n"
+    }}}"#;
+    let document = written(&service(&get), supplement);
+    let operation = &document["paths"]["/v1/things/{thing_id}/parts/{part_id}"]["get"];
+    let header = operation["parameters"].as_array().unwrap().last().unwrap();
+    assert_eq!(
+        (&header["name"], &header["in"], &header["required"]),
+        (&"If-None-Match".into(), &"header".into(), &false.into())
+    );
+    let responses = &operation["responses"];
+    for status in ["200", "304"] {
+        let headers = &responses[status]["headers"];
+        assert_eq!(headers["ETag"]["schema"]["type"], "string", "{status}");
+        assert_eq!(headers["Age"]["schema"]["type"], "integer", "{status}");
+        assert_eq!(headers["Age"]["description"], "Seconds.", "{status}");
+    }
+    assert_eq!(responses["304"].get("content"), None);
+    let events = &responses["200"]["content"]["text/event-stream"];
+    assert_eq!(events["example"], "event: gone\n\n");
+    let text = responses["200"]["description"].as_str().unwrap();
+    assert!(text.starts_with("The part."), "{text}");
+}
+
 /// The library without what OpenAPI cannot say.
 fn library() -> Vec<Service> {
     let mut services = compile("library/v1/library.proto", "library.v1", "");

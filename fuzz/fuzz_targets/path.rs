@@ -1,0 +1,41 @@
+//! Any path has one answer: a route that could have been written that way, or methods that are
+//! found when they are tried.
+
+#![no_main]
+
+use std::sync::LazyLock;
+
+use jumpstarter_gateway::server;
+use jumpstarter_gateway::transcode::{Matcher, Outcome, captures};
+use libfuzzer_sys::fuzz_target;
+
+static MATCHER: LazyLock<Matcher<()>> = LazyLock::new(|| {
+    let mut matcher = Matcher::default();
+    for binding in server::bindings() {
+        matcher
+            .insert(binding, ())
+            .expect("no two routes are the same");
+    }
+    matcher
+});
+
+fuzz_target!(|path: &str| {
+    match MATCHER.find("GET", path) {
+        Outcome::Found(found) => {
+            for capture in captures(found.binding, path) {
+                assert!(!capture.is_empty() && path.contains(capture), "{capture:?}");
+                assert!(
+                    capture.split('/').all(|segment| !segment.is_empty()),
+                    "{capture:?}"
+                );
+            }
+        }
+        Outcome::WrongMethod(allowed) => {
+            for method in allowed {
+                let found = MATCHER.find(method, path);
+                assert!(matches!(found, Outcome::Found(_)), "{method}");
+            }
+        }
+        Outcome::NotFound => {}
+    }
+});
