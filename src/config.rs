@@ -26,6 +26,11 @@ pub use arguments::ServeArgs;
 /// Durations are written as numbers with units: `90s`, `30m`, `1h 30m`, `30d`.
 #[derive(Args, Clone, PartialEq, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
+#[allow(
+    rustdoc::bare_urls,
+    rustdoc::broken_intra_doc_links,
+    reason = "the comments are the text of --help too, which has no links"
+)]
 pub struct Settings {
     /// Address and port to serve REST, gRPC and the documentation on, such as 127.0.0.1:8082 or
     /// [::]:8082.

@@ -1,8 +1,8 @@
 //! The lab file: which exporters, clients and access policies there are, in the form that
 //! Jumpstarter's Kubernetes objects have, so that existing manifests load unchanged.
 //!
-//! A file goes through [`yaml`] (text to a tree with places), [`reader`] (a tree to checked fields)
-//! and [`manifest`] (fields to objects). All errors of all files are found in one go. This room
+//! A file goes through `yaml` (text to a tree with places), `reader` (a tree to checked fields)
+//! and `manifest` (fields to objects). All errors of all files are found in one go. This room
 //! knows nothing of how a lab is stored or served.
 
 mod duration;

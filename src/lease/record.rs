@@ -133,7 +133,7 @@ pub struct Lease {
     pub exporter: Option<Arc<str>>,
     /// When that exporter was assigned (rules H22, Q1).
     pub effective_begin: Option<Timestamp>,
-    /// When it ended; an ended lease never changes again but for [`Self::released`] (rules H5,
+    /// When it ended; an ended lease never changes again but for `released` (rules H5,
     /// J10).
     pub ended: Option<Timestamp>,
     /// In the order in which they were first set (section H).
