@@ -90,19 +90,18 @@ impl Book {
     /// To be called after every command and at [`Self::next_deadline`]. Calling it again, or too
     /// early, changes nothing.
     pub fn settle(&mut self, now: Timestamp) -> Vec<Change> {
-        let mut changes = Vec::new();
-        let moments = self
-            .agenda
-            .iter()
-            .take_while(|(at, _)| *at <= now)
-            .map(|(_, id)| id);
-        let mut due: BTreeSet<Arc<str>> = moments.cloned().collect();
-        due.extend(self.restless.drain(..));
-        for id in due {
+        for (_, id) in self.agenda.iter().take_while(|(at, _)| *at <= now) {
+            if let Some(namespace) = self.namespaces.get_mut(id)
+                && !std::mem::replace(&mut namespace.is_restless, true)
+            {
+                self.restless.push(id.clone());
+            }
+        }
+        let (mut changes, revision) = (Vec::new(), self.revision + 1);
+        for id in std::mem::take(&mut self.restless) {
             let Some(namespace) = self.namespaces.get_mut(&id) else {
                 continue;
             };
-            let revision = self.revision + 1;
             let settings = &self.settings;
             let mut settling = Settling {
                 namespace,
@@ -112,8 +111,8 @@ impl Book {
                 changes,
             };
             settling.settle();
-            settling.namespace.is_restless = false;
             changes = settling.changes;
+            namespace.is_restless = false;
             self.remind(&id);
         }
         changes
@@ -221,7 +220,7 @@ impl Book {
     pub(super) fn lab_records(&self) -> impl Iterator<Item = Record> + '_ {
         self.namespaces.values().flat_map(|namespace| {
             let exporters = namespace.exporters.iter().cloned().map(Record::Exporter);
-            let clients = namespace.clients.values().cloned().map(Record::Client);
+            let clients = namespace.clients.iter().cloned().map(Record::Client);
             let policies = namespace.policies.iter().cloned().map(Record::Policy);
             exporters.chain(clients).chain(policies)
         })

@@ -1,19 +1,20 @@
 //! The exporters of one namespace: what they are, who holds them, and which of them could be
 //! assigned. Knows nothing of who waits.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::ops::Bound;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use super::hash::Map;
+use super::hash::{Map, Set};
 use super::index::PairIndex;
+use super::named::Named;
 use super::record::{Exporter, ExporterStatus};
 use super::selector::Selector;
+use super::sorted::Sorted;
 use super::time::{Duration, Timestamp};
 
 #[derive(Clone, Default)]
 pub(super) struct Exporters {
-    records: BTreeMap<Arc<str>, Arc<Exporter>>,
+    records: Named<Exporter>,
     by_label: PairIndex<Arc<str>>,
     /// The active lease on each exporter that has one. There is room for one only: two holders of
     /// one exporter cannot be written down (rule I15).
@@ -25,12 +26,16 @@ pub(super) struct Exporters {
 /// Whether one of them is online depends on the moment, and is asked when it is looked at.
 #[derive(Clone, Default)]
 struct Free {
-    names: BTreeSet<Arc<str>>,
+    names: Set<Arc<str>>,
     /// By the label keys that selectors have asked for so far, and no others: most labels are
     /// never asked for, and every assignment would pay for them.
     by_label: PairIndex<Arc<str>>,
     keys: BTreeSet<Box<str>>,
 }
+
+/// Stands among label keys, of which none is empty, for a label that every exporter has, without
+/// a value: for selectors that ask for no certain label.
+const EVERY: &str = "";
 
 /// What a change to an exporter may lead to.
 #[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
@@ -43,18 +48,19 @@ pub(super) struct Effect {
 
 impl Exporter {
     /// True if it can be reached at `now` (rules P3-P7). A static one always can.
-    pub(super) fn is_online(&self, now: Timestamp, offline_after: Duration) -> bool {
-        if self.is_static {
-            return true;
-        }
-        self.status != ExporterStatus::Offline
-            && self
-                .last_seen
-                .is_some_and(|seen| now - seen <= offline_after)
+    pub(super) fn is_reachable(&self, now: Timestamp, offline_after: Duration) -> bool {
+        let is_heard = |seen| now - seen <= offline_after;
+        self.is_static
+            || (self.status != ExporterStatus::Offline && self.last_seen.is_some_and(is_heard))
     }
 
-    /// True if it can be leased at `now` apart from being held: registered and online (rule H21),
-    /// and ready for a new lease (rule H20).
+    /// True if it is one to lease at `now`: registered and within reach (rule H21).
+    pub(super) fn is_online(&self, now: Timestamp, offline_after: Duration) -> bool {
+        (self.is_static || self.registered) && self.is_reachable(now, offline_after)
+    }
+
+    /// True if it can be leased at `now` apart from being held: online, and ready for a new lease
+    /// (rule H20).
     pub(super) fn is_ready(&self, now: Timestamp, offline_after: Duration) -> bool {
         self.is_usable() && self.is_online(now, offline_after)
     }
@@ -75,7 +81,7 @@ impl Exporters {
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Exporter>> {
-        self.records.values()
+        self.records.iter()
     }
 
     /// The lease that holds an exporter.
@@ -96,22 +102,12 @@ impl Exporters {
         selector: &Selector,
         after: Option<&str>,
     ) -> impl Iterator<Item = &Arc<Exporter>> {
-        let range = (
-            after.map_or(Bound::Unbounded, Bound::Excluded),
-            Bound::Unbounded,
-        );
-        let narrowest = self.by_label.narrowest(selector);
-        let all = narrowest
-            .is_none()
-            .then(|| self.records.range::<str, _>(range));
-        let some = narrowest.and_then(|narrowest| narrowest.items);
-        let some = some.map(|names| names.range::<str, _>(range));
-        let all = all.into_iter().flatten().map(|(_, exporter)| exporter);
-        all.chain(
-            some.into_iter()
-                .flatten()
-                .filter_map(|name| self.records.get(name)),
-        )
+        let names = match self.by_label.narrowest(selector) {
+            Some(narrowest) => narrowest.items,
+            None => Some(self.records.names()),
+        };
+        self.records
+            .of(names.into_iter().flat_map(move |names| names.after(after)))
     }
 
     /// The pair that the fewest exporters have, of those that `selector` asks for.
@@ -124,7 +120,7 @@ impl Exporters {
     /// Puts a record in the place of the one of the same name.
     pub(super) fn put(&mut self, exporter: Arc<Exporter>, offline_after: Duration) -> Effect {
         let id = exporter.name.id.clone();
-        let old = self.records.insert(id.clone(), exporter.clone());
+        let old = self.records.put(&id, exporter.clone());
         let relabelled = old.as_ref().is_none_or(|old| old.labels != exporter.labels);
         if relabelled {
             if let Some(old) = &old {
@@ -193,15 +189,16 @@ impl Exporters {
 
     /// Makes ready for finding free exporters by what `selector` asks for.
     pub(super) fn expect(&mut self, selector: &Selector) {
-        for (key, _) in selector.equalities() {
+        for key in asked_for(selector) {
             if self.free.keys.contains(key) {
                 continue;
             }
             self.free.keys.insert(key.into());
-            for name in &self.free.names {
-                let exporter = self.records.get(name);
-                if let Some(value) = exporter.and_then(|exporter| exporter.labels.get(key)) {
-                    self.free.by_label.insert(key, value, name.clone());
+            for exporter in self.records.of(self.free.names.iter()) {
+                if let Some(value) = value_of(exporter, key) {
+                    self.free
+                        .by_label
+                        .insert(key, value, exporter.name.id.clone());
                 }
             }
         }
@@ -211,12 +208,9 @@ impl Exporters {
     pub(super) fn free(&self, selector: &Selector) -> impl Iterator<Item = &Arc<Exporter>> {
         let names = match self.free.by_label.narrowest(selector) {
             Some(narrowest) => narrowest.items,
-            None => Some(&self.free.names),
+            None => self.free.by_label.get(EVERY, ""),
         };
-        names
-            .into_iter()
-            .flatten()
-            .filter_map(|name| self.records.get(name))
+        self.records.of(names.into_iter().flat_map(Sorted::iter))
     }
 
     /// Forgets that an exporter is free, as it turned out to be offline; it is free again when it
@@ -239,7 +233,7 @@ impl Free {
         let is_new = self.names.insert(exporter.name.id.clone());
         if is_new {
             for key in &self.keys {
-                if let Some(value) = exporter.labels.get(key) {
+                if let Some(value) = value_of(exporter, key) {
                     self.by_label.insert(key, value, exporter.name.id.clone());
                 }
             }
@@ -248,12 +242,26 @@ impl Free {
     }
 
     fn remove(&mut self, exporter: &Exporter) {
-        if self.names.remove(&exporter.name.id) {
+        if self.names.remove(&*exporter.name.id) {
             for key in &self.keys {
-                if let Some(value) = exporter.labels.get(key) {
+                if let Some(value) = value_of(exporter, key) {
                     self.by_label.remove(key, value, &exporter.name.id);
                 }
             }
         }
+    }
+}
+
+/// The keys that free exporters have to be found by for a selector.
+fn asked_for(selector: &Selector) -> impl Iterator<Item = &str> {
+    let every = selector.equalities().next().is_none().then_some(EVERY);
+    selector.equalities().map(|(key, _)| key).chain(every)
+}
+
+fn value_of<'a>(exporter: &'a Exporter, key: &str) -> Option<&'a str> {
+    if key == EVERY {
+        Some("")
+    } else {
+        exporter.labels.get(key)
     }
 }

@@ -4,11 +4,14 @@
 //! a sixth of what a lease costs. The keys here come from clients that have been let in; the seed,
 //! which differs from map to map and from run to run, keeps them from choosing keys that collide.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// A hash map with [`Seeded`] hashing.
 pub(super) type Map<K, V> = HashMap<K, V, Seeded>;
+
+/// A hash set with [`Seeded`] hashing.
+pub(super) type Set<T> = HashSet<T, Seeded>;
 
 /// Makes hashers that begin with one secret seed.
 #[derive(Clone)]
@@ -69,8 +72,6 @@ impl Hasher for Folding {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::HashSet;
-
     use super::*;
 
     #[test]

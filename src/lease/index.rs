@@ -1,16 +1,17 @@
 //! Sets of things that share a key and value. Knows nothing of what the things are.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use super::hash::Map;
 use super::labels::Labels;
 use super::selector::Selector;
+use super::sorted::Sorted;
 
 /// For every key and value, the things that have it, in order.
 #[derive(Clone, Debug)]
 pub(super) struct PairIndex<T> {
     /// Keys are few and values are many.
-    keys: BTreeMap<Box<str>, Map<Box<str>, BTreeSet<T>>>,
+    keys: BTreeMap<Box<str>, Map<Box<str>, Sorted<T>>>,
 }
 
 impl<T> Default for PairIndex<T> {
@@ -53,15 +54,12 @@ impl<T: Ord> PairIndex<T> {
     }
 
     /// The things that have this value for this key; `None` if there are none.
-    pub(super) fn get(&self, key: &str, value: &str) -> Option<&BTreeSet<T>> {
+    pub(super) fn get(&self, key: &str, value: &str) -> Option<&Sorted<T>> {
         self.keys.get(key)?.get(value)
     }
 
     /// The sets that an object with these labels belongs to.
-    pub(super) fn sets_of<'a>(
-        &'a self,
-        labels: &'a Labels,
-    ) -> impl Iterator<Item = &'a BTreeSet<T>> {
+    pub(super) fn sets_of<'a>(&'a self, labels: &'a Labels) -> impl Iterator<Item = &'a Sorted<T>> {
         // From whichever side has less to walk.
         let few_labels = labels.len() < self.keys.len();
         let by_label = few_labels.then(|| labels.iter()).into_iter().flatten();
@@ -84,7 +82,7 @@ impl<T: Ord> PairIndex<T> {
                 value,
                 items: self.get(key, value),
             })
-            .min_by_key(|narrowest| narrowest.items.map_or(0, BTreeSet::len))
+            .min_by_key(|narrowest| narrowest.items.map_or(0, Sorted::len))
     }
 }
 
@@ -93,5 +91,5 @@ pub(super) struct Narrowest<'i, 's, T> {
     pub(super) key: &'s str,
     pub(super) value: &'s str,
     /// `None`: nothing has it.
-    pub(super) items: Option<&'i BTreeSet<T>>,
+    pub(super) items: Option<&'i Sorted<T>>,
 }

@@ -3,33 +3,34 @@
 
 use std::cmp::Reverse;
 use std::collections::{BTreeSet, BinaryHeap};
-use std::ops::Bound;
 use std::sync::Arc;
 
 use super::hash::Map;
 use super::index::PairIndex;
 use super::life::LeaseState;
+use super::named::Named;
 use super::query::{
     CLIENT_KEY, ENDED_KEY, EXPORTER_KEY, LeaseQuery, STATE_KEY, TAG_PREFIX, own_labels,
 };
 use super::record::Lease;
 use super::selector::Selector;
+use super::sorted::Sorted;
 use super::time::{Duration, Timestamp};
 
 #[derive(Clone, Default)]
 pub(super) struct Leases {
-    records: Map<Arc<str>, Arc<Lease>>,
-    /// All names, in order.
-    names: BTreeSet<Arc<str>>,
+    records: Named<Lease>,
     /// The names of those that have not ended.
-    active: BTreeSet<Arc<str>>,
+    active: Sorted<Arc<str>>,
     /// The names of those that are known to wait.
-    waiting: BTreeSet<Arc<str>>,
+    waiting: Sorted<Arc<str>>,
     /// Of those that have not ended, by client.
     active_by_client: PairIndex<Arc<str>>,
     /// By the labels a filter sees, client and exporter among them.
     by_label: PairIndex<Arc<str>>,
     by_tag: PairIndex<Arc<str>>,
+    /// Every selector, with how many leases have it.
+    selectors: Map<Arc<Selector>, usize>,
     /// The begins that waiting leases still wait for.
     begins: BTreeSet<Moment>,
     /// The planned ends of leases that have one and have not ended.
@@ -48,26 +49,25 @@ impl Leases {
 
     /// All of them, by name.
     pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Lease>> {
-        self.names.iter().filter_map(|id| self.records.get(id))
+        self.records.iter()
     }
 
     /// Those that are known to wait, by name.
     pub(super) fn waiting(&self) -> impl Iterator<Item = &Arc<Lease>> {
-        self.waiting.iter().filter_map(|id| self.records.get(id))
+        self.records.of(self.waiting.iter())
     }
 
-    /// A selector equal to this one that some lease has, if one is easily found: equal selectors
-    /// are best kept once.
+    /// A selector equal to this one that some lease has: equal selectors are best kept once.
     pub(super) fn same_selector(&self, selector: &Selector) -> Option<Arc<Selector>> {
-        let (key, value) = selector.equalities().next()?;
-        let latest = self.records.get(self.by_label.get(key, value)?.last()?)?;
-        (*latest.selector == *selector).then(|| latest.selector.clone())
+        self.selectors
+            .get_key_value(selector)
+            .map(|(selector, _)| selector.clone())
     }
 
     /// Puts a lease in the place of the one of the same name, which is returned.
     pub(super) fn put(&mut self, lease: &Arc<Lease>) -> Option<Arc<Lease>> {
         let id = &lease.name.id;
-        let old = self.records.insert(id.clone(), lease.clone());
+        let old = self.records.put(id, lease.clone());
         self.index(old.as_deref(), lease);
         self.plan(old.as_deref(), lease);
         old
@@ -77,9 +77,8 @@ impl Leases {
     pub(super) fn remove(&mut self, id: &str) -> Option<Arc<Lease>> {
         let lease = self.records.remove(id)?;
         let id = &lease.name.id;
-        self.names.remove(id);
-        self.active.remove(id);
-        self.waiting.remove(id);
+        self.active.remove(&**id);
+        self.waiting.remove(&**id);
         self.active_by_client.remove(CLIENT_KEY, &lease.client, id);
         self.by_label.remove(CLIENT_KEY, &lease.client, id);
         if let Some(exporter) = &lease.exporter {
@@ -91,11 +90,17 @@ impl Leases {
         for (key, value) in &lease.tags {
             self.by_tag.remove(key, value, id);
         }
+        if let Some(count) = self.selectors.get_mut(&lease.selector) {
+            *count -= 1;
+            if *count == 0 {
+                self.selectors.remove(&lease.selector);
+            }
+        }
         self.unplan(&lease);
         while self
             .ended
             .peek()
-            .is_some_and(|Reverse((_, id))| !self.records.contains_key(id))
+            .is_some_and(|Reverse((_, id))| self.records.get(id).is_none())
         {
             self.ended.pop();
         }
@@ -110,15 +115,8 @@ impl Leases {
         after: Option<&str>,
         limit: usize,
     ) -> Vec<&Arc<Lease>> {
-        let range = (
-            after.map_or(Bound::Unbounded, Bound::Excluded),
-            Bound::Unbounded,
-        );
-        let names = self
-            .narrowest(query)
-            .unwrap_or(&self.names)
-            .range::<str, _>(range);
-        let leases = names.filter_map(|id| self.records.get(id));
+        let names = self.narrowest(query).unwrap_or(self.records.names());
+        let leases = self.records.of(names.after(after));
         leases
             .filter(|lease| query.accepts(now, lease))
             .take(limit)
@@ -155,9 +153,9 @@ impl Leases {
     }
 
     /// The smallest set of names that all leases that match are in; `None`: all names.
-    fn narrowest(&self, query: &LeaseQuery) -> Option<&BTreeSet<Arc<str>>> {
-        const NOTHING: &BTreeSet<Arc<str>> = &BTreeSet::new();
-        let mut sets: Vec<&BTreeSet<Arc<str>>> = Vec::new();
+    fn narrowest(&self, query: &LeaseQuery) -> Option<&Sorted<Arc<str>>> {
+        const NOTHING: &Sorted<Arc<str>> = &Sorted::new();
+        let mut sets: Vec<&Sorted<Arc<str>>> = Vec::new();
         for (key, value) in query.filter.equalities() {
             let set = match (key, key.strip_prefix(TAG_PREFIX)) {
                 (_, Some(tag)) => self.by_tag.get(tag, value),
@@ -187,7 +185,7 @@ impl Leases {
     fn index(&mut self, old: Option<&Lease>, lease: &Lease) {
         let id = &lease.name.id;
         if old.is_none() {
-            self.names.insert(id.clone());
+            *self.selectors.entry(lease.selector.clone()).or_default() += 1;
             for (key, value) in own_labels(lease) {
                 self.by_label.insert(key, value, id.clone());
             }
@@ -270,10 +268,10 @@ fn is_known_to_wait(lease: &Lease) -> bool {
     lease.is_waiting() && !lease.conditions.is_empty()
 }
 
-fn include(set: &mut BTreeSet<Arc<str>>, id: &Arc<str>, is_in: bool) {
+fn include(set: &mut Sorted<Arc<str>>, id: &Arc<str>, is_in: bool) {
     if is_in {
         set.insert(id.clone());
     } else {
-        set.remove(id);
+        set.remove(&**id);
     }
 }

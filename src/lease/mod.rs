@@ -17,7 +17,7 @@
 //! - `query`: what lists are filtered by
 //! - `view`: records as they are shown at a moment; `outlook` is what a waiting lease can expect
 //! - `record`, `life`: what is kept, and the steps of a lease's life
-//! - `selector`, `grammar`, `labels`, `time`, `index`, `hash`, `ranked`: what the rest is made of
+//! - `selector`, `grammar`, `labels`, `time`, `named`, `index`, `sorted`, `hash`: what the rest is made of
 
 mod access;
 mod book;
@@ -31,14 +31,15 @@ mod index;
 mod labels;
 mod leases;
 mod life;
+mod named;
 mod namespace;
 mod outlook;
 mod query;
 mod queue;
-mod ranked;
 mod record;
 mod selector;
 mod settle;
+mod sorted;
 mod time;
 mod verdict;
 mod view;

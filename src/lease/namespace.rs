@@ -1,12 +1,13 @@
 //! One namespace: its records, who holds and who waits, and what has to be looked at. Namespaces
 //! know nothing of each other.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::access::Policies;
 use super::exporters::{Effect, Exporters};
 use super::leases::Leases;
+use super::named::Named;
 use super::queue::{LineId, Queue};
 use super::record::{Change, Client, Kind, Lease, Record};
 use super::time::{Duration, Timestamp};
@@ -14,7 +15,7 @@ use super::time::{Duration, Timestamp};
 #[derive(Clone)]
 pub(super) struct Namespace {
     pub(super) exporters: Exporters,
-    pub(super) clients: BTreeMap<Arc<str>, Arc<Client>>,
+    pub(super) clients: Named<Client>,
     pub(super) policies: Policies,
     pub(super) leases: Leases,
     pub(super) queue: Queue,
@@ -54,7 +55,7 @@ impl Namespace {
     pub(super) fn new() -> Self {
         Self {
             exporters: Exporters::default(),
-            clients: BTreeMap::new(),
+            clients: Named::default(),
             policies: Policies::default(),
             leases: Leases::default(),
             queue: Queue::default(),
@@ -76,7 +77,7 @@ impl Namespace {
                 self.note(&exporter.name.id, effect);
             }
             Change::Put(Record::Client(client)) => {
-                let old = self.clients.insert(client.name.id.clone(), client.clone());
+                let old = self.clients.put(&client.name.id, client.clone());
                 let is_news = old.is_none_or(|old| old.labels != client.labels);
                 if is_news && !self.policies.is_empty() {
                     self.access_has_changed();

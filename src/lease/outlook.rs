@@ -51,54 +51,56 @@ impl Namespace {
     ) -> Option<Outlook> {
         let line = self.queue.line(id)?;
         let approved: Vec<(&Exporter, i64)> = self
-            .wanted(&line.claim.wish)
+            .candidates(&line.claim.wish)
             .filter_map(|exporter| Some((exporter, line.claim.priority(exporter)?)))
             .collect();
-        let exporters = || approved.iter().map(|(exporter, _)| *exporter);
-        let online: Vec<&Exporter> = exporters()
-            .filter(|exporter| exporter.is_static || exporter.registered)
-            .filter(|exporter| exporter.is_online(now, offline_after))
-            .collect();
-        let holder = |exporter: &&Exporter| self.exporters.holder(&exporter.name.id);
-        let free = online.iter().filter(|exporter| holder(exporter).is_none());
-        let holding = online
-            .iter()
-            .filter_map(holder)
-            .filter_map(|lease| self.leases.get(lease));
-        let mut ends: Vec<Timestamp> = holding.filter_map(|lease| lease.planned_end()).collect();
+        let mut online: Vec<&Exporter> = Vec::new();
+        let mut ends: Vec<Timestamp> = Vec::new();
+        let (mut free, mut ready) = (0, 0);
+        for (exporter, _) in &approved {
+            if !exporter.is_online(now, offline_after) {
+                continue;
+            }
+            online.push(exporter);
+            match self.exporters.holder(&exporter.name.id) {
+                Some(lease) => {
+                    ends.extend(self.leases.get(lease).and_then(|lease| lease.planned_end()));
+                }
+                None => {
+                    free += 1;
+                    ready += usize::from(exporter.is_ready(now, offline_after));
+                }
+            }
+        }
         ends.sort_unstable();
-        let is_ready = |exporter: &&&Exporter| exporter.is_ready(now, offline_after);
-        let (reason, is_queued, message) = match (online.len(), free.clone().count()) {
-            (0, _) => (
-                "Offline",
-                true,
-                format!(
-                    "While there are {} available exporters (i.e. {}), none of them are online",
-                    approved.len(),
-                    names(exporters())
-                ),
-            ),
-            (count, 0) => (
-                "NotAvailable",
-                true,
-                format!(
-                    "There are {count} approved exporters, (i.e. {}) but all of them are already \
-                     leased",
-                    names(online.iter().copied())
-                ),
-            ),
-            _ if free.clone().any(|exporter| is_ready(&exporter)) => (
+        let (reason, is_queued, message) = match (online.len(), free, ready) {
+            (0, _, _) => {
+                let (count, names) = (approved.len(), names(approved.iter().map(|(one, _)| *one)));
+                let message = format!(
+                    "While there are {count} available exporters (i.e. {names}), none of them are \
+                     online"
+                );
+                ("Offline", true, message)
+            }
+            (count, 0, _) => {
+                let names = names(online.iter().copied());
+                let message = format!(
+                    "There are {count} approved exporters, (i.e. {names}) but all of them are \
+                     already leased"
+                );
+                ("NotAvailable", true, message)
+            }
+            (_, count, 0) => {
+                let message = format!(
+                    "There are {count} online exporters, but none are ready (still cleaning up \
+                     previous lease)"
+                );
+                ("NotReady", false, message)
+            }
+            _ => (
                 "NotAvailable",
                 false,
                 "An exporter is about to be assigned".to_owned(),
-            ),
-            (_, count) => (
-                "NotReady",
-                false,
-                format!(
-                    "There are {count} online exporters, but none are ready (still cleaning up \
-                     previous lease)"
-                ),
             ),
         };
         let rivals = self.rivals(id, line, &approved);

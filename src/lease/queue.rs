@@ -1,7 +1,7 @@
 //! Who waits: the leases without an exporter, standing in lines. Knows leases, exporters' labels
 //! and access; nothing of which exporters are free.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use super::access::Policies;
@@ -9,8 +9,8 @@ use super::claim::{Claim, Wish};
 use super::exporters::Exporters;
 use super::hash::Map;
 use super::index::PairIndex;
-use super::ranked::Ranked;
 use super::record::{Client, Exporter, Lease};
+use super::sorted::Sorted;
 use super::time::{Duration, Timestamp};
 
 /// The leases of one namespace that wait, whether for an exporter or for their begin.
@@ -23,7 +23,7 @@ pub(super) struct Queue {
     /// The lines by the pair that an exporter must have to be wanted there.
     by_pair: PairIndex<LineId>,
     /// The lines that any exporter may be wanted in.
-    anywhere: BTreeSet<LineId>,
+    anywhere: Sorted<LineId>,
     last_id: u64,
 }
 
@@ -37,9 +37,9 @@ pub(super) struct LineId(u64);
 pub(super) struct Line {
     pub(super) claim: Claim,
     /// Those who are due.
-    arrived: Ranked<Turn>,
+    arrived: Sorted<Turn>,
     /// Those who are due at their begin.
-    scheduled: Ranked<Turn>,
+    scheduled: Sorted<Turn>,
     /// Its place in [`Queue::by_pair`], if it has one.
     pair: Option<(Box<str>, Box<str>)>,
 }
@@ -144,7 +144,7 @@ impl Queue {
         let sets = named
             .chain(self.by_pair.sets_of(&exporter.labels))
             .chain([&self.anywhere]);
-        sets.flatten()
+        sets.flat_map(Sorted::iter)
             .filter_map(|id| Some((*id, self.lines.get(id)?)))
     }
 
@@ -164,7 +164,7 @@ impl Queue {
             }
         }
         self.by_wish.insert(claim.wish.clone(), id);
-        let (arrived, scheduled) = (Ranked::default(), Ranked::default());
+        let (arrived, scheduled) = (Sorted::default(), Sorted::default());
         self.lines.insert(
             id,
             Line {

@@ -48,7 +48,10 @@ impl Namespace {
         }
         let mut matching = 0;
         let mut approvable: Vec<&Exporter> = Vec::new();
-        for exporter in self.wanted(wish) {
+        for exporter in self
+            .candidates(wish)
+            .filter(|exporter| wish.matches(exporter))
+        {
             matching += 1;
             if wish.tolerates(exporter) {
                 if access.priority(exporter).is_some() {
@@ -68,8 +71,8 @@ impl Namespace {
         })
     }
 
-    /// The exporters that a wish is about, enabled or not, by name.
-    pub(super) fn wanted<'a>(&'a self, wish: &'a Wish) -> impl Iterator<Item = &'a Exporter> {
+    /// Every exporter that a wish can be about, and more, by name.
+    pub(super) fn candidates<'a>(&'a self, wish: &'a Wish) -> impl Iterator<Item = &'a Exporter> {
         let named = wish
             .exporter_name
             .as_ref()
@@ -78,9 +81,7 @@ impl Namespace {
             .is_none()
             .then(|| self.exporters.candidates(&wish.selector, None));
         let exporters = named.flatten().into_iter().chain(any.into_iter().flatten());
-        exporters
-            .map(|exporter| &**exporter)
-            .filter(|exporter| wish.matches(exporter))
+        exporters.map(|exporter| &**exporter)
     }
 
     fn named_but_not_matching(&self, name: &str, wish: &Wish) -> Verdict {

@@ -60,7 +60,7 @@ impl Book {
     /// An exporter as it is at `now`.
     pub fn view_exporter(&self, now: Timestamp, exporter: &Exporter) -> ExporterView {
         let offline_after = self.settings().offline_after;
-        let online = exporter.is_online(now, offline_after);
+        let online = exporter.is_reachable(now, offline_after);
         let (status, status_message) = match exporter.last_seen {
             _ if exporter.is_static => (ExporterStatus::Available, String::new()),
             Some(seen) if now - seen > offline_after => {
