@@ -53,6 +53,11 @@ impl<T: Ord> PairIndex<T> {
         }
     }
 
+    #[cfg(test)]
+    pub(super) fn is_empty(&self) -> bool {
+        self.keys.is_empty()
+    }
+
     /// The things that have this value for this key; `None` if there are none.
     pub(super) fn get(&self, key: &str, value: &str) -> Option<&Sorted<T>> {
         self.keys.get(key)?.get(value)
@@ -92,4 +97,71 @@ pub(super) struct Narrowest<'i, 's, T> {
     pub(super) value: &'s str,
     /// `None`: nothing has it.
     pub(super) items: Option<&'i Sorted<T>>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn index() -> PairIndex<u32> {
+        let mut index = PairIndex::default();
+        for (key, value, item) in [
+            ("board", "a", 1),
+            ("board", "a", 2),
+            ("board", "b", 3),
+            ("site", "x", 1),
+        ] {
+            index.insert(key, value, item);
+        }
+        index
+    }
+
+    #[test]
+    fn the_narrowest_pair_is_the_one_that_fewest_have() {
+        let index = index();
+        let narrowest = |text: &str| {
+            let selector = Selector::parse(text).unwrap();
+            let found = index.narrowest(&selector);
+            found.map(|found| (found.key.to_owned(), found.items.map_or(0, Sorted::len)))
+        };
+        assert_eq!(narrowest("board=a,site=x"), Some(("site".to_owned(), 1)));
+        assert_eq!(
+            narrowest("board in (b),site=x,site!=y"),
+            Some(("board".to_owned(), 1))
+        );
+        assert_eq!(
+            narrowest("board=a,site=nowhere"),
+            Some(("site".to_owned(), 0))
+        );
+        assert_eq!(narrowest("board,site!=x,board in (a,b)"), None);
+    }
+
+    #[test]
+    fn an_object_belongs_to_the_sets_of_its_labels() {
+        let index = index();
+        let sizes = |labels: &[(&str, &str)]| {
+            let labels: Labels = labels.iter().copied().collect();
+            index.sets_of(&labels).map(Sorted::len).collect::<Vec<_>>()
+        };
+        assert_eq!(
+            sizes(&[("board", "a"), ("site", "x"), ("arch", "arm64")]),
+            [2, 1]
+        );
+        assert_eq!(sizes(&[("board", "b")]), [1]);
+        assert_eq!(sizes(&[("board", "c")]), [0; 0]);
+    }
+
+    #[test]
+    fn nothing_is_left_of_what_was_removed() {
+        let mut index = index();
+        for (key, value, item) in [
+            ("board", "a", 1),
+            ("board", "a", 2),
+            ("board", "b", 3),
+            ("site", "x", 1),
+        ] {
+            index.remove(key, value, &item);
+        }
+        assert!(index.is_empty());
+    }
 }

@@ -275,3 +275,90 @@ fn include(set: &mut Sorted<Arc<str>>, id: &Arc<str>, is_in: bool) {
         set.remove(&**id);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lease::{Labels, Name};
+
+    fn lease(id: &str) -> Lease {
+        Lease {
+            name: Name::new("lab", id),
+            client: Arc::from("anna"),
+            selector: Arc::new(Selector::parse("board=rpi4").unwrap()),
+            exporter_name: None,
+            allow_disabled: false,
+            begin: Some(Timestamp::new(100, 0)),
+            end: None,
+            duration: Some(Duration::from_seconds(60)),
+            tags: Labels::from([("build", "7")]),
+            context: Labels::new(),
+            created: Timestamp::new(0, 0),
+            released: false,
+            exporter: None,
+            effective_begin: None,
+            ended: None,
+            conditions: Vec::new(),
+            generation: 1,
+            revision: 1,
+        }
+    }
+
+    /// However far a lease has come, everything forgets it when it is removed.
+    #[test]
+    fn nothing_is_left_of_a_lease_that_is_gone() {
+        let new = lease("one");
+        let waiting = new.pending(new.created);
+        let held = waiting.granted(Arc::from("rpi4-01"), Timestamp::new(100, 0));
+        let handed_on = Lease {
+            client: Arc::from("ben"),
+            ..held.clone()
+        };
+        let ended = handed_on.released(Timestamp::new(110, 0));
+        let life = [new, waiting, held, handed_on, ended].map(Arc::new);
+        for length in 1..=life.len() {
+            let mut leases = Leases::default();
+            for lease in life.iter().take(length) {
+                leases.put(lease);
+            }
+            leases.remove("one");
+            let Leases {
+                records,
+                active,
+                waiting,
+                active_by_client,
+                by_label,
+                ..
+            } = &leases;
+            assert!(records.iter().next().is_none(), "after {length} steps");
+            assert!(
+                active.is_empty() && waiting.is_empty(),
+                "after {length} steps"
+            );
+            let by_pair = [active_by_client, by_label, &leases.by_tag];
+            assert!(
+                by_pair.iter().all(|index| index.is_empty()),
+                "after {length} steps"
+            );
+            assert!(leases.selectors.is_empty(), "after {length} steps");
+            assert_eq!(
+                leases.next_moment(Duration::ZERO),
+                None,
+                "after {length} steps"
+            );
+        }
+    }
+
+    #[test]
+    fn equal_selectors_are_kept_once() {
+        let mut leases = Leases::default();
+        leases.put(&Arc::new(lease("one")));
+        leases.put(&Arc::new(lease("two")));
+        let same = |leases: &Leases| leases.same_selector(&lease("three").selector);
+        assert!(same(&leases).is_some());
+        leases.remove("one");
+        assert!(same(&leases).is_some());
+        leases.remove("two");
+        assert!(same(&leases).is_none());
+    }
+}

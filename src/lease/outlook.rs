@@ -1,6 +1,8 @@
 //! What somebody who waits can expect: why it waits, how many are served before it, and when its
 //! turn may come. Computed when somebody looks, and never written down.
 
+use std::cmp::Reverse;
+
 use super::namespace::Namespace;
 use super::queue::{Line, LineId, Turn};
 use super::record::Exporter;
@@ -8,23 +10,24 @@ use super::selector::Selector;
 use super::time::{Duration, Timestamp};
 
 /// What everybody in one line can expect at one moment.
-pub(super) struct Outlook {
+pub(super) struct Outlook<'a> {
     pub(super) reason: &'static str,
     message: String,
     /// False where it is not others in the queue that one waits for.
     is_queued: bool,
     /// The lines that compete with this one for some exporter.
     rivals: Vec<(LineId, Precedence)>,
-    /// When the exporters that this line could get are planned to be free, sorted.
-    ends: Vec<Timestamp>,
+    /// When the exporters that this line could get are planned to be free, the earliest first.
+    ends: Vec<(Timestamp, &'a Exporter)>,
 }
 
 /// What one lease can expect.
 pub(super) struct Prospect {
     /// How many leases are served before it, as things are now.
     pub(super) ahead: usize,
-    /// When an exporter is free for it if nobody releases early, nobody of higher priority comes
-    /// and those ahead take one exporter each. `None` where that cannot be told.
+    /// When an exporter is free for it if nobody releases early and nobody of higher priority
+    /// comes. `None` where that cannot be told, where it would be too late, and where too many are
+    /// ahead.
     pub(super) estimated_start: Option<Timestamp>,
     pub(super) message: String,
 }
@@ -41,6 +44,9 @@ enum Precedence {
 /// How many exporters a message names.
 const NAMES: usize = 3;
 
+/// With how many leases ahead a start is still estimated.
+const FORESIGHT: usize = 32;
+
 impl Namespace {
     /// What a line can expect at `now`. `None` if there is no such line any more.
     pub(super) fn outlook(
@@ -48,14 +54,14 @@ impl Namespace {
         id: LineId,
         now: Timestamp,
         offline_after: Duration,
-    ) -> Option<Outlook> {
+    ) -> Option<Outlook<'_>> {
         let line = self.queue.line(id)?;
         let approved: Vec<(&Exporter, i64)> = self
             .candidates(&line.claim.wish)
             .filter_map(|exporter| Some((exporter, line.claim.priority(exporter)?)))
             .collect();
         let mut online: Vec<&Exporter> = Vec::new();
-        let mut ends: Vec<Timestamp> = Vec::new();
+        let mut ends: Vec<(Timestamp, &Exporter)> = Vec::new();
         let (mut free, mut ready) = (0, 0);
         for (exporter, _) in &approved {
             if !exporter.is_online(now, offline_after) {
@@ -64,7 +70,9 @@ impl Namespace {
             online.push(exporter);
             match self.exporters.holder(&exporter.name.id) {
                 Some(lease) => {
-                    ends.extend(self.leases.get(lease).and_then(|lease| lease.planned_end()));
+                    let lease = self.leases.get(lease);
+                    let end = lease.and_then(|lease| lease.planned_end());
+                    ends.extend(end.map(|end| (end, *exporter)));
                 }
                 None => {
                     free += 1;
@@ -72,7 +80,7 @@ impl Namespace {
                 }
             }
         }
-        ends.sort_unstable();
+        ends.sort_by_key(|(end, _)| *end);
         let (reason, is_queued, message) = match (online.len(), free, ready) {
             (0, _, _) => {
                 let (count, names) = (approved.len(), names(approved.iter().map(|(one, _)| *one)));
@@ -118,7 +126,7 @@ impl Namespace {
         &self,
         id: LineId,
         turn: &Turn,
-        outlook: &Outlook,
+        outlook: &Outlook<'_>,
         now: Timestamp,
     ) -> Prospect {
         let own = self
@@ -133,7 +141,10 @@ impl Namespace {
             })
         });
         let ahead = own + others.sum::<usize>();
-        let estimated_start = outlook.ends.get(ahead).map(|end| (*end).max(now));
+        let estimated_start = match ahead {
+            0..=FORESIGHT => self.estimate(id, turn, outlook, now),
+            _ => None,
+        };
         let mut message = outlook.message.clone();
         if outlook.is_queued {
             message.push_str(&format!(". Place {} in the queue", ahead + 1));
@@ -146,6 +157,60 @@ impl Namespace {
             estimated_start,
             message,
         }
+    }
+
+    /// Lets those ahead take the exporters in the order in which these become free, and keep them
+    /// for as long as they asked.
+    fn estimate(
+        &self,
+        id: LineId,
+        turn: &Turn,
+        outlook: &Outlook<'_>,
+        now: Timestamp,
+    ) -> Option<Timestamp> {
+        // Nobody ahead gets further than these.
+        let nearest = outlook.ends.iter().take(FORESIGHT + 1);
+        let mut ends: Vec<(Timestamp, &Exporter)> = nearest.copied().collect();
+        for (_, ahead, line) in self.those_ahead(id, turn, outlook, now) {
+            let lease = self.leases.get(&ahead.1)?;
+            let claim = &self.queue.line(line)?.claim;
+            let wanted = ends
+                .iter_mut()
+                .filter(|(_, exporter)| line == id || claim.priority(exporter).is_some());
+            // Whoever finds none takes one that is out of this line's reach.
+            if let Some((end, _)) = wanted.min_by_key(|(end, _)| *end) {
+                let begin = (*end).max(now);
+                *end = lease
+                    .planned_end()
+                    .unwrap_or(begin + lease.length())
+                    .max(begin);
+            }
+        }
+        let start = ends.iter().map(|(end, _)| (*end).max(now)).min()?;
+        let last = self.leases.get(&turn.1)?.planned_end();
+        last.is_none_or(|last| start < last).then_some(start)
+    }
+
+    /// The leases before `turn` in the queue, in the order in which they are served.
+    fn those_ahead<'a>(
+        &'a self,
+        id: LineId,
+        turn: &'a Turn,
+        outlook: &'a Outlook<'_>,
+        now: Timestamp,
+    ) -> Vec<(Reverse<Precedence>, &'a Turn, LineId)> {
+        let lines = [(id, Precedence::WhoIsDueFirst)];
+        let lines = lines.iter().chain(&outlook.rivals);
+        let mut ahead: Vec<_> = lines
+            .filter_map(|(id, precedence)| Some((*id, *precedence, self.queue.line(*id)?)))
+            .flat_map(|(id, precedence, line)| {
+                let bound = Some(turn).filter(|_| precedence == Precedence::WhoIsDueFirst);
+                line.due(now, bound)
+                    .map(move |one| (Reverse(precedence), one, id))
+            })
+            .collect();
+        ahead.sort();
+        ahead
     }
 
     fn rivals(

@@ -57,13 +57,12 @@ impl Line {
         self.arrived.first().into_iter().chain(begun).min()
     }
 
-    /// Everybody who is due at `now`.
-    pub(super) fn due(&self, now: Timestamp) -> impl Iterator<Item = &Turn> {
-        let begun = self
-            .scheduled
-            .iter()
-            .take_while(move |(begin, _)| *begin <= now);
-        self.arrived.iter().chain(begun)
+    /// Everybody who is due at `now` and stands before `bound`, if there is one.
+    pub(super) fn due(&self, now: Timestamp, bound: Option<&Turn>) -> impl Iterator<Item = &Turn> {
+        let is_before = move |turn: &&Turn| bound.is_none_or(|bound| *turn < bound);
+        let arrived = self.arrived.iter().take_while(is_before);
+        let begun = self.scheduled.iter().take_while(is_before);
+        arrived.chain(begun.take_while(move |(begin, _)| *begin <= now))
     }
 
     /// How many are due at `now`.

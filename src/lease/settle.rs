@@ -196,7 +196,7 @@ impl Settling<'_> {
         let client = &leases.get(first)?.client;
         let verdict = self.namespace.verdict(&line.claim, client)?;
         let due = line
-            .due(self.now)
+            .due(self.now, None)
             .filter_map(|(_, id)| leases.get(id).cloned());
         Some((verdict, due.collect()))
     }

@@ -75,7 +75,7 @@ impl Book {
         }
     }
 
-    fn view(&self, now: Timestamp, lease: &Lease, outlooks: &mut Outlooks) -> LeaseView {
+    fn view<'a>(&'a self, now: Timestamp, lease: &Lease, outlooks: &mut Outlooks<'a>) -> LeaseView {
         let lease = lease.at(now);
         let state = lease.state(now);
         let mut view = LeaseView {
@@ -110,11 +110,11 @@ impl Book {
     }
 
     /// Why a lease waits, in a word and a sentence; and, in the view, for how long.
-    fn expect(
-        &self,
+    fn expect<'a>(
+        &'a self,
         now: Timestamp,
         lease: &Lease,
-        outlooks: &mut Outlooks,
+        outlooks: &mut Outlooks<'a>,
         view: &mut LeaseView,
     ) -> (&'static str, String) {
         let unknown = || ("NotAvailable", "The lease waits for an exporter".to_owned());
@@ -132,13 +132,13 @@ impl Book {
         (outlook.reason, prospect.message)
     }
 
-    fn outlook<'a>(
+    fn outlook<'a, 'o>(
         &self,
-        namespace: &Namespace,
+        namespace: &'a Namespace,
         line: LineId,
         now: Timestamp,
-        outlooks: &'a mut Outlooks,
-    ) -> Option<&'a Outlook> {
+        outlooks: &'o mut Outlooks<'a>,
+    ) -> Option<&'o Outlook<'a>> {
         let offline_after = self.settings().offline_after;
         outlooks
             .entry(line)
@@ -148,7 +148,7 @@ impl Book {
 }
 
 /// What lines of one namespace can expect, as far as it was asked for.
-type Outlooks = HashMap<LineId, Option<Outlook>>;
+type Outlooks<'a> = HashMap<LineId, Option<Outlook<'a>>>;
 
 /// What ended the wait: the exporter, or whatever ended the lease without one.
 fn why_no_longer_pending(lease: &Lease) -> (&'static str, String) {
