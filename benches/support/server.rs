@@ -1,6 +1,7 @@
 //! Servers to measure, each on one thread of its own: the gateway, and the floor, which is axum
 //! with nothing behind it. Both listen through the same function.
 
+use std::convert::Infallible;
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,16 +13,19 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use axum::Router;
 use axum::body::Bytes;
 use axum::http::header::{CONTENT_TYPE, ETAG};
-use axum::http::{HeaderMap, Method};
+use axum::http::{HeaderMap, Method, Request};
+use axum::response::Response;
 use axum::routing::any;
+use hyper::body::Incoming;
 use jumpstarter_gateway::auth::AuthLayer;
 use jumpstarter_gateway::lab;
 use jumpstarter_gateway::lease::{Settings, Timestamp};
-use jumpstarter_gateway::server::{self, Readiness};
+use jumpstarter_gateway::server::{self, Gateway, Readiness};
 use jumpstarter_gateway::service::{Clients, LabelRules};
 use jumpstarter_gateway::store::{Memory, Store};
 use jumpstarter_gateway::transcode::Limits;
 use tokio::net::TcpListener;
+use tower::Service;
 
 use super::load;
 
@@ -33,9 +37,12 @@ pub struct Server {
 }
 
 impl Server {
-    fn start<F>(name: &str, router: impl FnOnce() -> F + Send + 'static) -> Self
+    fn start<F, S>(name: &str, service: impl FnOnce() -> F + Send + 'static) -> Self
     where
-        F: Future<Output = Router>,
+        F: Future<Output = S>,
+        S: Service<Request<Incoming>, Response = Response, Error = Infallible>,
+        S: Clone + Send + 'static,
+        S::Future: Send,
     {
         let (sender, receiver) = mpsc::channel();
         let serve = move || {
@@ -47,14 +54,14 @@ impl Server {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 let own = fs::read_link("/proc/thread-self").unwrap_or_default();
                 let schedule = PathBuf::from("/proc").join(own).join("schedstat");
-                let router = router().await;
+                let service = service().await;
                 sender
                     .send(Self {
                         address: listener.local_addr().unwrap(),
                         schedule,
                     })
                     .unwrap();
-                server::serve(listener, router, std::future::pending(), Duration::ZERO).await;
+                server::serve(listener, service, std::future::pending(), Duration::ZERO).await;
             });
         };
         // Named, for a profiler to tell them apart.
@@ -67,26 +74,7 @@ impl Server {
 
     /// The gateway as `serve --demo` runs it, with a lab of `exporters` boards.
     pub fn gateway(exporters: usize) -> Self {
-        Self::start("gateway", move || async move {
-            let now = || {
-                let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
-                Timestamp::new(
-                    since.as_secs().cast_signed(),
-                    since.subsec_nanos().cast_signed(),
-                )
-            };
-            let store = Store::open(Memory::default(), Settings::default(), Arc::new(now))
-                .await
-                .unwrap();
-            let lab = lab::parse([("benchmark", lab_file(exporters).as_str())]).unwrap();
-            store.submit(lab.into_command()).await.unwrap();
-            let clients = Arc::new(Clients::new(store, None, LabelRules::default()));
-            let limits = Limits::default();
-            let auth = AuthLayer::open("demo");
-            server::router(clients, &auth, limits, Readiness::default())
-                .await
-                .unwrap()
-        })
+        Self::start("gateway", move || gateway(exporters))
     }
 
     /// A server that reads every request to its end and then gives an answer that it was given, to
@@ -113,6 +101,28 @@ impl Server {
         let first = text.split(' ').next().and_then(|first| first.parse().ok());
         Duration::from_nanos(first.unwrap_or(0))
     }
+}
+
+/// What the gateway serves, as `serve --demo` runs it, with a lab of `exporters` boards.
+pub async fn gateway(exporters: usize) -> Gateway {
+    let now = || {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+        Timestamp::new(
+            since.as_secs().cast_signed(),
+            since.subsec_nanos().cast_signed(),
+        )
+    };
+    let store = Store::open(Memory::default(), Settings::default(), Arc::new(now))
+        .await
+        .unwrap();
+    let lab = lab::parse([("benchmark", lab_file(exporters).as_str())]).unwrap();
+    store.submit(lab.into_command()).await.unwrap();
+    let clients = Arc::new(Clients::new(store, None, LabelRules::default()));
+    let limits = Limits::default();
+    let auth = AuthLayer::open("demo");
+    server::gateway(clients, &auth, limits, Readiness::default(), &[])
+        .await
+        .unwrap()
 }
 
 /// What axum needs to give an answer again: it adds the length and the date itself.

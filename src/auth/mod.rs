@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use tonic::Code;
 
-pub use layer::{AuthLayer, is_grpc};
+pub use layer::{AuthLayer, Authenticated, is_grpc};
 pub use tokens::{TokenId, Tokens, TokensError};
 
 use crate::fault::Fault;

@@ -90,6 +90,12 @@ impl Lease {
             .or_else(|| Some(begin()? + self.duration.unwrap_or_default()))
     }
 
+    /// How long it has held its exporter at `now`, or did (rule Q3). Never negative.
+    pub fn held(&self, now: Timestamp) -> Option<Duration> {
+        let begin = self.effective_begin?;
+        Some((self.ended.unwrap_or(now) - begin).max(Duration::ZERO))
+    }
+
     /// How long it lasts, for comparing with limits.
     pub(super) fn length(&self) -> Duration {
         self.duration.unwrap_or_default()

@@ -52,4 +52,4 @@ pub use query::{CLIENT_KEY, EXPORTER_KEY, LeaseQuery, STATE_KEY};
 pub use record::*;
 pub use selector::{Operator, Requirement, Selector, SelectorError};
 pub use time::{Duration, Timestamp};
-pub use view::{ExporterView, LeaseView};
+pub use view::{ExporterView, LeaseView, Views};

@@ -1,12 +1,12 @@
 //! Records as they are shown at a moment: with everything that depends on the present, and so is
 //! not written down. Looking changes nothing.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::book::Book;
 use super::life::{LeaseState, READY, READY_MESSAGE};
-use super::namespace::Namespace;
 use super::outlook::Outlook;
 use super::queue::LineId;
 use super::record::{Condition, ConditionKind, Exporter, ExporterStatus, Lease};
@@ -41,20 +41,28 @@ pub struct ExporterView {
     pub status_message: String,
 }
 
+/// Shows leases of one book at one moment. Those that wait for the same have most of what they can
+/// expect in common: one after the other they cost less than each with a `Views` of its own.
+pub struct Views<'a> {
+    book: &'a Book,
+    now: Timestamp,
+    /// What the lines of namespaces can expect, as far as it was asked for.
+    outlooks: HashMap<(Arc<str>, LineId), Option<Outlook<'a>>>,
+}
+
 impl Book {
-    /// A lease as it is at `now`.
-    pub fn view_lease(&self, now: Timestamp, lease: &Lease) -> LeaseView {
-        self.view(now, lease, &mut HashMap::new())
+    /// Leases as they are at `now`.
+    pub fn views(&self, now: Timestamp) -> Views<'_> {
+        Views {
+            book: self,
+            now,
+            outlooks: HashMap::new(),
+        }
     }
 
-    /// Several leases as they are at `now`: cheaper than one by one, as those that wait for the
-    /// same have most of what they can expect in common.
-    pub fn view_leases(&self, now: Timestamp, leases: &[&Arc<Lease>]) -> Vec<LeaseView> {
-        let mut outlooks = HashMap::new();
-        leases
-            .iter()
-            .map(|lease| self.view(now, lease, &mut outlooks))
-            .collect()
+    /// A lease as it is at `now`.
+    pub fn view_lease(&self, now: Timestamp, lease: &Lease) -> LeaseView {
+        self.views(now).lease(lease)
     }
 
     /// An exporter as it is at `now`.
@@ -74,8 +82,25 @@ impl Book {
             status_message,
         }
     }
+}
 
-    fn view<'a>(&'a self, now: Timestamp, lease: &Lease, outlooks: &mut Outlooks<'a>) -> LeaseView {
+impl Lease {
+    /// True if a view at `now` shows nothing that is not in the record, but for how long the lease
+    /// has held its exporter.
+    pub fn stands(&self, now: Timestamp) -> bool {
+        !self.is_waiting() && matches!(self.at(now), Cow::Borrowed(_))
+    }
+}
+
+impl Views<'_> {
+    /// The moment.
+    pub fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// A lease of the book.
+    pub fn lease(&mut self, lease: &Lease) -> LeaseView {
+        let now = self.now;
         let lease = lease.at(now);
         let state = lease.state(now);
         let mut view = LeaseView {
@@ -83,9 +108,7 @@ impl Book {
             conditions: lease.conditions.clone(),
             effective_begin: lease.effective_begin,
             effective_end: lease.ended,
-            effective_duration: lease
-                .effective_begin
-                .map(|begin| (lease.ended.unwrap_or(now) - begin).max(Duration::ZERO)),
+            effective_duration: lease.held(now),
             planned_end: lease.planned_end(),
             ahead: None,
             estimated_start: None,
@@ -98,7 +121,7 @@ impl Book {
                 let begin = lease.begin.unwrap_or(lease.created);
                 ("Scheduled", format!("The lease begins at {begin}"))
             }
-            LeaseState::Pending => self.expect(now, &lease, outlooks, &mut view),
+            LeaseState::Pending => self.expect(&lease, &mut view),
             LeaseState::Ready | LeaseState::Ended => why_no_longer_pending(&lease),
         };
         let pending = ConditionKind::Pending;
@@ -110,45 +133,27 @@ impl Book {
     }
 
     /// Why a lease waits, in a word and a sentence; and, in the view, for how long.
-    fn expect<'a>(
-        &'a self,
-        now: Timestamp,
-        lease: &Lease,
-        outlooks: &mut Outlooks<'a>,
-        view: &mut LeaseView,
-    ) -> (&'static str, String) {
+    fn expect(&mut self, lease: &Lease, view: &mut LeaseView) -> (&'static str, String) {
         let unknown = || ("NotAvailable", "The lease waits for an exporter".to_owned());
-        let namespace = self.namespace(&lease.name.namespace);
-        let place = namespace.and_then(|namespace| namespace.queue.place(&lease.name.id));
-        let (Some(namespace), Some((line, turn))) = (namespace, place) else {
+        let id = &lease.name.namespace;
+        let Some(namespace) = self.book.namespace(id) else {
             return unknown();
         };
-        let Some(outlook) = self.outlook(namespace, line, now, outlooks) else {
+        let Some((line, turn)) = namespace.queue.place(&lease.name.id) else {
             return unknown();
         };
-        let prospect = namespace.prospect(line, &turn, outlook, now);
+        let offline_after = self.book.settings().offline_after;
+        let outlook = self.outlooks.entry((id.clone(), line));
+        let outlook = outlook.or_insert_with(|| namespace.outlook(line, self.now, offline_after));
+        let Some(outlook) = outlook else {
+            return unknown();
+        };
+        let prospect = namespace.prospect(line, &turn, outlook, self.now);
         view.ahead = Some(prospect.ahead);
         view.estimated_start = prospect.estimated_start;
         (outlook.reason, prospect.message)
     }
-
-    fn outlook<'a, 'o>(
-        &self,
-        namespace: &'a Namespace,
-        line: LineId,
-        now: Timestamp,
-        outlooks: &'o mut Outlooks<'a>,
-    ) -> Option<&'o Outlook<'a>> {
-        let offline_after = self.settings().offline_after;
-        outlooks
-            .entry(line)
-            .or_insert_with(|| namespace.outlook(line, now, offline_after))
-            .as_ref()
-    }
 }
-
-/// What lines of one namespace can expect, as far as it was asked for.
-type Outlooks<'a> = HashMap<LineId, Option<Outlook<'a>>>;
 
 /// What ended the wait: the exporter, or whatever ended the lease without one.
 fn why_no_longer_pending(lease: &Lease) -> (&'static str, String) {

@@ -4,10 +4,7 @@
 
 use std::time::Duration;
 
-use axum::Router;
-use axum::body::Body;
-use http::{HeaderName, HeaderValue, Method, Request, header};
-use tower::{ServiceExt, service_fn};
+use http::{HeaderName, HeaderValue, Method, header};
 use tower_http::cors::{AllowOrigin, Any, CorsLayer};
 
 use crate::transcode::REQUEST_ID;
@@ -15,24 +12,11 @@ use crate::transcode::REQUEST_ID;
 /// How long a browser may remember what it was allowed.
 const MAX_AGE: Duration = Duration::from_secs(60 * 60);
 
-/// The router, open to pages of these origins, such as `https://lab.example.com`; `*` is all.
-///
-/// Requests that name no origin pass by, so that a plain OPTIONS is still answered with `Allow`.
-pub fn with_cors(router: Router, origins: &[String]) -> Router {
-    if origins.is_empty() {
-        return router;
-    }
-    let open = router.clone().layer(layer(origins));
-    let steered = service_fn(move |request: Request<Body>| {
-        let crosses = request.headers().contains_key(header::ORIGIN);
-        let router = if crosses {
-            open.clone()
-        } else {
-            router.clone()
-        };
-        router.oneshot(request)
-    });
-    Router::new().fallback_service(steered)
+/// The layer that lets pages of these origins in, such as `https://lab.example.com`; `*` is all.
+/// None where there are none. It is only for requests that name an origin, so that a plain OPTIONS
+/// is still answered with `Allow`.
+pub fn cors(origins: &[String]) -> Option<CorsLayer> {
+    (!origins.is_empty()).then(|| layer(origins))
 }
 
 fn layer(origins: &[String]) -> CorsLayer {

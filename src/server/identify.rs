@@ -2,13 +2,13 @@
 //! sees it as metadata, log lines carry it in their span, the response has it in the header of the
 //! same name, and an error in its details.
 
+use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
 
-use axum::extract::Request;
-use axum::middleware::Next;
+use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderValue, Request};
 use tonic::Code;
 use tracing::Instrument;
 use uuid::Uuid;
@@ -21,7 +21,13 @@ const LONGEST: usize = 128;
 
 /// The outermost step of every request. A panic further in becomes a 500 of which the client learns
 /// nothing but the id; the panic itself went to the log.
-pub async fn identify(mut request: Request, next: Next) -> Response {
+pub async fn identify<A>(
+    mut request: Request<Body>,
+    answer: impl FnOnce(Request<Body>) -> A,
+) -> Result<Response, Infallible>
+where
+    A: Future<Output = Result<Response, Infallible>>,
+{
     let id = brought(request.headers()).unwrap_or_else(made_up);
     let text = id.to_str().unwrap_or_default();
     let span = tracing::info_span!(
@@ -31,11 +37,14 @@ pub async fn identify(mut request: Request, next: Next) -> Response {
         id = text,
     );
     request.headers_mut().insert(REQUEST_ID, id.clone());
-    let answer = AssertUnwindSafe(next.run(request)).catch_unwind();
-    let response = answer.instrument(span).await.unwrap_or_else(|_| panicked());
+    let answer = AssertUnwindSafe(answer(request)).catch_unwind();
+    let response = answer
+        .instrument(span)
+        .await
+        .unwrap_or_else(|_| Ok(panicked()))?;
     let mut response = with_request_id(response, text);
     response.headers_mut().insert(REQUEST_ID, id);
-    response
+    Ok(response)
 }
 
 fn panicked() -> Response {
@@ -58,23 +67,17 @@ fn made_up() -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
-    use axum::Router;
-    use axum::body::Body;
-    use axum::middleware::from_fn;
-    use axum::routing::get;
     use http::StatusCode;
     use http_body_util::BodyExt;
-    use tower::ServiceExt;
 
     use super::*;
 
     #[tokio::test]
     async fn a_panic_is_a_500_of_which_only_the_id_is_told() {
-        let broken = get(async || -> &'static str { panic!("secret") });
-        let router = Router::new().route("/", broken).layer(from_fn(identify));
         let request = Request::get("/").header(REQUEST_ID, "mine");
         let request = request.body(Body::empty()).unwrap();
-        let response = router.oneshot(request).await.unwrap();
+        let broken = async |_| -> Result<Response, Infallible> { panic!("secret") };
+        let response = identify(request, broken).await.unwrap();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(response.headers()[REQUEST_ID], "mine");
         let body = response.into_body().collect().await.unwrap().to_bytes();

@@ -2,6 +2,7 @@
 //! that knows all others.
 
 mod cors;
+mod gateway;
 mod identify;
 mod listen;
 mod reload;
@@ -11,9 +12,7 @@ use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use axum::Router;
 use axum::body::Body;
-use axum::middleware::from_fn;
 use axum::response::Response;
 use axum::routing::get;
 use futures_util::TryFutureExt;
@@ -26,7 +25,7 @@ use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 use tower_http::decompression::RequestDecompression;
 
-pub use cors::with_cors;
+pub use gateway::Gateway;
 pub use listen::serve;
 pub use run::{Error, run};
 
@@ -38,7 +37,6 @@ use crate::proto::jumpstarter::client::v1::client_service_http;
 use crate::proto::jumpstarter::client::v1::client_service_server::{self, ClientServiceServer};
 use crate::service::Clients;
 use crate::transcode::{Binding, Limits, Transcoder, wrong_method};
-use identify::identify;
 
 /// Whether the server takes new work: what `/readyz` says.
 #[derive(Clone, Debug, Default)]
@@ -64,16 +62,17 @@ pub fn bindings() -> impl Iterator<Item = &'static Binding> {
     client_service_http::BINDINGS.iter()
 }
 
-/// Everything that is served, as one axum router.
+/// Everything that is served. Web pages of `origins` may call it, too.
 ///
 /// # Errors
 /// The descriptors for reflection cannot be read.
-pub async fn router(
+pub async fn gateway(
     clients: Arc<Clients>,
     auth: &AuthLayer,
     limits: Limits,
     readiness: Readiness,
-) -> Result<Router, Box<dyn std::error::Error + Send + Sync>> {
+    origins: &[String],
+) -> Result<Gateway, Box<dyn std::error::Error + Send + Sync>> {
     let routes = client_service_http::routes(clients.clone());
     let rest = Transcoder::new(routes, limits)
         .map_err(|conflict| conflict.to_string())?
@@ -113,7 +112,8 @@ pub async fn router(
     let unpack = RequestDecompression::new(unpacked).pass_through_unaccepted(true);
     let packed = ServiceBuilder::new().layer(compression()).service(unpack);
     // What no other route takes belongs to the transcoder, which also answers 404.
-    let rest = service_fn(move |request: Request<Body>| {
+    let transcoder = rest.clone();
+    let fallback = service_fn(move |request: Request<Body>| {
         let headers = request.headers();
         if is_grpc(headers) {
             let response = unknown_rpc(request.uri().path());
@@ -124,7 +124,7 @@ pub async fn router(
             let response = packed.clone().oneshot(request);
             Either::Left(response.map_ok(|response| response.map(Body::new)))
         } else {
-            Either::Right(rest.clone().oneshot(request))
+            Either::Right(transcoder.clone().oneshot(request))
         })
     });
     let router = docs::router()
@@ -137,9 +137,8 @@ pub async fn router(
         })
         .merge(api)
         .merge(open)
-        .fallback_service(rest)
-        .layer(from_fn(identify));
-    Ok(router)
+        .fallback_service(fallback);
+    Ok(Gateway::new(rest, router, cors::cors(origins)))
 }
 
 /// Packs answers for those who can unpack them, save streams: what happens is told at once.

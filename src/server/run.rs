@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::reload::{self, Traces};
-use super::{Readiness, router, serve, with_cors};
+use super::{Readiness, gateway, serve};
 use crate::auth::{AuthLayer, Tokens};
 use crate::config::{LogFormat, Settings};
 use crate::lab::{self, Lab};
@@ -68,9 +68,9 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
         body: settings.max_body_bytes,
         longest_call: settings.longest_call,
     };
-    let router = router(clients.clone(), &auth, limits, readiness.clone()).await;
-    let router = router.map_err(|error| Error(format!("the routes cannot be built: {error}")))?;
-    let router = with_cors(router, &settings.cors_origins);
+    let origins = &settings.cors_origins;
+    let gateway = gateway(clients.clone(), &auth, limits, readiness.clone(), origins).await;
+    let gateway = gateway.map_err(|error| Error(format!("the routes cannot be built: {error}")))?;
     let listener = TcpListener::bind(settings.listen).await.map_err(|error| {
         Error(format!(
             "{} cannot be listened on: {error}; choose another address with --listen",
@@ -87,7 +87,7 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
         clients.stop();
         tracing::info!("stopping: no new connections, requests under way are finished");
     };
-    serve(listener, router, stop, settings.shutdown_grace).await;
+    serve(listener, gateway, stop, settings.shutdown_grace).await;
     tracing::info!("stopped");
     Ok(())
 }

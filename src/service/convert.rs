@@ -256,7 +256,8 @@ pub fn timestamp(instant: Timestamp) -> wkt::Timestamp {
     }
 }
 
-fn duration(span: Duration) -> wkt::Duration {
+/// A span of the domain as a Duration.
+pub fn duration(span: Duration) -> wkt::Duration {
     wkt::Duration {
         seconds: span.seconds(),
         nanos: span.nanos(),

@@ -5,6 +5,7 @@
 //! what a get or list shows can be followed as it changes (`watch` says how that looks).
 
 mod convert;
+mod encoded;
 mod lists;
 mod names;
 mod page;
@@ -28,7 +29,9 @@ use crate::lease::{Command, CreateLease, Name, ReleaseLease};
 use crate::proto::jumpstarter::client::v1 as pb;
 use crate::proto::jumpstarter::client::v1::client_service_server::ClientService;
 use crate::store::Store;
+use crate::transcode::{Encoded, JsonWanted};
 use convert::ExporterLabels;
+use encoded::Encoder;
 use lists::{ExporterList, LeaseList};
 use names::{EXPORTERS, LEASES};
 use page::Page;
@@ -50,6 +53,7 @@ pub struct Clients {
     /// None where nobody is authenticated.
     tokens: Option<Arc<Tokens>>,
     labels: Arc<ExporterLabels>,
+    encoder: Encoder,
     longest_wait: Duration,
     stopping: Sender<bool>,
 }
@@ -67,10 +71,12 @@ impl Clients {
     /// The service over a store. Without tokens nobody is authenticated, and there is none to rotate.
     #[must_use]
     pub fn new(store: Store, tokens: Option<Arc<Tokens>>, labels: LabelRules) -> Self {
+        let labels = Arc::new(ExporterLabels::new(labels));
         Self {
             store,
             tokens,
-            labels: Arc::new(ExporterLabels::new(labels)),
+            encoder: Encoder::new(labels.clone()),
+            labels,
             longest_wait: LONGEST_WAIT,
             stopping: Sender::new(false),
         }
@@ -95,6 +101,21 @@ impl Clients {
         created.map_err(refusal::status)
     }
 
+    /// What a read answers where JSON is wanted: what was encoded before is not encoded again. None
+    /// for a lease that waits, which shows more than that.
+    fn standing_lease(&self, name: &Name) -> Option<Response<pb::Lease>> {
+        let (json, revision) = self.store.read(|book, now| {
+            let lease = book.lease(name).filter(|lease| lease.stands(now))?;
+            let json = self.encoder.lease(lease, &mut book.views(now));
+            Some((json.ok()?, lease.revision))
+        })?;
+        let mut response = Response::new(pb::Lease::default());
+        response.extensions_mut().insert(Encoded(json.into()));
+        let etag = MetadataValue::try_from(etag(revision)).ok()?;
+        response.metadata_mut().insert("etag", etag);
+        Some(response)
+    }
+
     /// A lease as the caller sees it, with its ETag; and, while it waits, its place in the queue
     /// and when it may start, for those who read no JSON.
     fn lease(&self, name: &Name) -> Result<Response<pb::Lease>, Fault> {
@@ -102,7 +123,7 @@ impl Clients {
             let lease = book.lease(name)?;
             let view = book.view_lease(now, lease);
             let headers = [
-                ("etag", Some(format!("\"{}\"", lease.revision))),
+                ("etag", Some(etag(lease.revision))),
                 (
                     "jumpstarter-queue-position",
                     view.ahead.map(|ahead| (ahead + 1).to_string()),
@@ -184,7 +205,11 @@ impl ClientService for Clients {
             return Ok(self.watch(Scope::Lease(name), follow));
         }
         let Some(wait) = Wait::of(request.metadata(), self.longest_wait) else {
-            return Ok(self.lease(&name)?);
+            let encoded = request.extensions().get::<JsonWanted>();
+            return match encoded.and_then(|_| self.standing_lease(&name)) {
+                Some(response) => Ok(response),
+                None => Ok(self.lease(&name)?),
+            };
         };
         let wait = Wait {
             or_release: false,
@@ -206,6 +231,7 @@ impl ClientService for Clients {
             let token = &request.get_ref().page_token;
             return Ok(self.watch_list(Scope::Leases(list), token, follow)?);
         }
+        let encodes = request.extensions().get::<JsonWanted>().is_some();
         let request = request.into_inner();
         let active = if list.query.only_active {
             "active"
@@ -220,19 +246,22 @@ impl ClientService for Clients {
             active,
         ];
         let page = Page::new(request.page_size, &request.page_token, &bound)?;
-        let (leases, next_page_token) = self.store.read(|book, now| {
+        self.store.read(|book, now| {
             let LeaseList { namespace, query } = &list;
             let found = book.leases(now, namespace, query, page.after(), page.size() + 1);
-            let (found, next) = page.cut(found, |lease| &lease.name.id);
-            let views = book.view_leases(now, &found);
-            let shown = found.into_iter().zip(views);
-            let leases = shown.map(|(lease, view)| self.labels.lease(lease, view));
-            (leases.collect(), next)
-        });
-        Ok(Response::new(pb::ListLeasesResponse {
-            leases,
-            next_page_token,
-        }))
+            let (found, next_page_token) = page.cut(found, |lease| &lease.name.id);
+            let mut views = book.views(now);
+            if encodes && let Ok(json) = self.encoder.page(&found, &next_page_token, &mut views) {
+                let mut response = Response::new(pb::ListLeasesResponse::default());
+                response.extensions_mut().insert(Encoded(json.into()));
+                return Ok(response);
+            }
+            let show = |lease: &Arc<_>| self.labels.lease(lease, views.lease(lease));
+            Ok(Response::new(pb::ListLeasesResponse {
+                leases: found.into_iter().map(show).collect(),
+                next_page_token,
+            }))
+        })
     }
 
     async fn create_lease(
@@ -346,6 +375,11 @@ impl ClientService for Clients {
             expiry: Some(convert::timestamp(expiry)),
         }))
     }
+}
+
+/// A record's entity tag (rule K20).
+fn etag(revision: u64) -> String {
+    format!("\"{revision}\"")
 }
 
 /// Rules C3 and K1.

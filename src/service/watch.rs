@@ -234,13 +234,12 @@ impl Watch {
         let shown: Vec<Event> = match &mut state {
             State::Leases(left) => {
                 let chunk: Vec<Arc<Lease>> = left.take(CHUNK).collect();
-                let chunk: Vec<&Arc<Lease>> = chunk.iter().collect();
-                let views = self.store.read(|book, now| book.view_leases(now, &chunk));
-                let shown = chunk.into_iter().zip(views);
-                let shown = shown.map(|(lease, view)| self.labels.lease(lease, view));
-                shown
-                    .map(|lease| Event::new(&lease))
-                    .collect::<Result<_, _>>()?
+                let shown: Vec<pb::Lease> = self.store.read(|book, now| {
+                    let mut views = book.views(now);
+                    let show = |lease: &Arc<Lease>| self.labels.lease(lease, views.lease(lease));
+                    chunk.iter().map(show).collect()
+                });
+                shown.iter().map(Event::new).collect::<Result<_, _>>()?
             }
             State::Exporters(left) => {
                 let shown = left.take(CHUNK);

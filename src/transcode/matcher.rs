@@ -133,34 +133,48 @@ impl<R> Matcher<R> {
     /// Looks up a request by its method and its raw path, which starts with `/`.
     ///
     /// HEAD falls back to GET (RFC 9110, section 9.3.2).
-    pub fn find<'a>(&'a self, method: &str, path: &'a str) -> Outcome<'a, R> {
-        let candidates = || {
-            self.trees
-                .iter()
-                .rev()
-                .filter_map(|tree| Some((tree, tree.split(path)?)))
+    pub fn find(&self, method: &str, path: &str) -> Outcome<'_, R> {
+        if let Some(found) = self.found(method, path) {
+            return Outcome::Found(found);
+        }
+        match self.methods(path) {
+            declared if declared.is_empty() => Outcome::NotFound,
+            declared => Outcome::WrongMethod(declared),
+        }
+    }
+
+    /// As [`Matcher::find`], for those who want to know no more.
+    pub fn found(&self, method: &str, path: &str) -> Option<Match<'_, R>> {
+        let leaf = self.leaf(method, path);
+        let leaf = match method {
+            "HEAD" => leaf.or_else(|| self.leaf("GET", path)),
+            _ => leaf,
         };
-        for wanted in [method, "GET"] {
-            for (tree, path) in candidates() {
-                if let Some(leaf) = tree.root.find(&path, 0, wanted) {
-                    return Outcome::Found(Match {
-                        binding: leaf.binding,
-                        route: &leaf.route,
-                    });
-                }
-            }
-            if method != "HEAD" {
-                break;
-            }
+        let Leaf { binding, route } = leaf?;
+        Some(Match { binding, route })
+    }
+
+    /// The methods declared for a path, sorted.
+    pub fn methods(&self, path: &str) -> Vec<&'static str> {
+        let mut found = BTreeSet::new();
+        for (tree, path) in self.candidates(path) {
+            tree.root.methods(&path, 0, &mut found);
         }
-        let mut allowed = BTreeSet::new();
-        for (tree, path) in candidates() {
-            tree.root.methods(&path, 0, &mut allowed);
-        }
-        if allowed.is_empty() {
-            return Outcome::NotFound;
-        }
-        Outcome::WrongMethod(allowed.into_iter().collect())
+        found.into_iter().collect()
+    }
+
+    fn leaf(&self, method: &str, path: &str) -> Option<&Leaf<R>> {
+        let mut candidates = self.candidates(path);
+        candidates.find_map(|(tree, path)| tree.root.find(&path, 0, method))
+    }
+
+    /// The trees that a path can belong to, those of verbs first.
+    fn candidates<'t, 'p>(
+        &'t self,
+        path: &'p str,
+    ) -> impl Iterator<Item = (&'t Tree<R>, Path<'p>)> {
+        let trees = self.trees.iter().rev();
+        trees.filter_map(move |tree| Some((tree, tree.split(path)?)))
     }
 }
 
@@ -278,8 +292,9 @@ impl<'a> Path<'a> {
             count: 0,
         };
         if text.len() > 1 {
-            for (at, _) in text.match_indices('/').take(INLINE) {
-                path.starts[path.count] = at as u32 + 1;
+            let slashes = text.bytes().enumerate().filter(|(_, byte)| *byte == b'/');
+            for (start, (at, _)) in path.starts.iter_mut().zip(slashes) {
+                *start = at as u32 + 1;
                 path.count += 1;
             }
         }
@@ -300,8 +315,11 @@ impl<'a> Path<'a> {
     }
 
     fn segment(&self, index: usize) -> Option<&'a str> {
-        let rest = &self.text[self.start(index)?..];
-        Some(rest.split_once('/').map_or(rest, |(segment, _)| segment))
+        let start = self.start(index)?;
+        let end = self
+            .start(index + 1)
+            .map_or(self.text.len(), |next| next - 1);
+        self.text.get(start..end)
     }
 
     /// The segments `range`, with the slashes between them; all that is left where `to_end`. Empty

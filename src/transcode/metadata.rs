@@ -66,8 +66,10 @@ pub fn request<M>(parts: Parts, message: M) -> tonic::Request<M> {
 /// The headers that a service's metadata becomes.
 pub fn response(metadata: MetadataMap) -> HeaderMap {
     let mut headers = metadata.into_headers();
-    for name in &KEPT_BACK {
-        headers.remove(name);
+    if headers.keys().any(|name| KEPT_BACK.contains(name)) {
+        for name in &KEPT_BACK {
+            headers.remove(name);
+        }
     }
     headers
 }

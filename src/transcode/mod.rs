@@ -13,6 +13,7 @@
 mod bind;
 mod condition;
 mod deadline;
+mod encoded;
 mod events;
 mod fields;
 mod mask;
@@ -34,7 +35,7 @@ use std::time::Duration;
 use axum::body::Body as HttpBody;
 use axum::response::{IntoResponse, Response};
 use futures_util::Stream;
-use http::{HeaderName, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -44,13 +45,14 @@ use deadline::Deadline;
 use route::JsonWriter;
 
 pub use bind::bind;
+pub use encoded::{Encoded, JsonWanted};
 pub use events::{Event, Events, Follow};
 pub use matcher::{Conflict, Match, Matcher, Outcome, captures};
 pub use metadata::REQUEST_ID;
 pub use rejection::{Rejection, with_request_id};
 pub use route::Route;
 pub use row::{Binding, Body, Capture, Field, Kind, Message, Segment};
-pub use transcoder::{Call, Transcoder, wrong_method};
+pub use transcoder::{Call, Taken, Transcoder, wrong_method};
 
 type Request = http::Request<HttpBody>;
 
@@ -130,22 +132,27 @@ where
     if format == negotiate::SSE {
         let follow = Follow::of(&call);
         call.extensions_mut().insert(follow);
+    } else if binding.response_body.is_none() {
+        call.extensions_mut().insert(JsonWanted);
     }
     let condition = Condition::of(binding, call.metadata());
     let mut reply = deadline.hold(method(call)).await?;
     let events = reply.extensions_mut().remove::<Events>();
+    let encoded = reply.extensions_mut().remove::<Encoded>();
     let (metadata, message, _) = reply.into_parts();
     let headers = metadata::response(metadata);
     if format == negotiate::SSE {
         let events = events.ok_or_else(|| Rejection::not_acceptable(&[negotiate::JSON]))?;
-        let body = events.into_body(deadline);
-        return Ok((headers, content_type(format), body).into_response());
+        return Ok(response(headers, format, events.into_body(deadline)));
     }
     if condition.is_some_and(|condition| condition.names(headers.get(header::ETAG))) {
         return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
     }
-    let body = json.write(binding, &message)?;
-    Ok((headers, content_type(format), body).into_response())
+    let body = match encoded {
+        Some(Encoded(body)) => HttpBody::from(body),
+        None => json.write(binding, &message)?.into(),
+    };
+    Ok(response(headers, format, body))
 }
 
 /// A unary call whose answer is no JSON but a `google.api.HttpBody`: `body` takes it out of the
@@ -197,8 +204,7 @@ where
     let json = JsonWriter::default();
     let encode = move |message: &R| json.write(binding, message);
     let body = stream::body(deadline.bound(messages), format, encode).await?;
-    let headers = metadata::response(metadata);
-    Ok((headers, content_type(format), body).into_response())
+    Ok(response(metadata::response(metadata), format, body))
 }
 
 /// A server-streaming call whose answers are `google.api.HttpBody`: their data, one after the
@@ -223,6 +229,9 @@ where
     Ok((headers, [(header::CONTENT_TYPE, kind)], body).into_response())
 }
 
-fn content_type(format: &'static str) -> [(HeaderName, &'static str); 1] {
-    [(header::CONTENT_TYPE, format)]
+fn response(mut headers: HeaderMap, format: &'static str, body: HttpBody) -> Response {
+    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format));
+    let mut response = Response::new(body);
+    *response.headers_mut() = headers;
+    response
 }

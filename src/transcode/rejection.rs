@@ -194,9 +194,9 @@ pub fn with_request_id(mut response: Response, id: &str) -> Response {
         request_id: id.to_owned(),
         ..Default::default()
     }));
-    // What HEAD answers has no body, but the length of the one without the id.
+    // The length of the body without the id; what HEAD answers has no body to replace.
+    response.headers_mut().remove(header::CONTENT_LENGTH);
     if response.body().is_end_stream() {
-        response.headers_mut().remove(header::CONTENT_LENGTH);
         return response;
     }
     response.map(|_| to_json(&status).into())

@@ -7,13 +7,14 @@ use std::task::{Context, Poll};
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
+use futures_util::TryFutureExt;
 use futures_util::future::{Either, Ready, ready};
 use http::{HeaderValue, Method, StatusCode, header};
 use http_body::Body as _;
 use tower::util::Oneshot;
 use tower::{Layer, Service, ServiceExt};
 
-use super::matcher::{Conflict, Matcher, Outcome};
+use super::matcher::{Conflict, Matcher};
 use super::rejection::Rejection;
 use super::route::{Answer, Route};
 use super::{Limits, Request};
@@ -25,6 +26,9 @@ pub struct Transcoder<S = Call> {
     matcher: Arc<Matcher<Route>>,
     inner: S,
 }
+
+/// How a request that has a route is answered.
+pub type Taken<S> = Either<Oneshot<S, Request>, Answer>;
 
 /// The innermost service: calls the route that was found, which the [`Transcoder`] put into the
 /// request's extensions before any layer saw it.
@@ -62,6 +66,28 @@ impl<S> Transcoder<S> {
     }
 }
 
+impl<S> Transcoder<S>
+where
+    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send + 'static,
+{
+    /// Answers a request that has a route, and gives any other one back.
+    pub fn take(&self, mut request: Request) -> Either<Taken<S>, Request> {
+        let method = request.method();
+        let Some(found) = self.matcher.found(method.as_str(), request.uri().path()) else {
+            return Either::Right(request);
+        };
+        let head = method == Method::HEAD;
+        request.extensions_mut().insert(found.route.clone());
+        let answer = self.inner.clone().oneshot(request);
+        Either::Left(if head {
+            Either::Right(Box::pin(answer.map_ok(without_body)))
+        } else {
+            Either::Left(answer)
+        })
+    }
+}
+
 impl<S> Service<Request> for Transcoder<S>
 where
     S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
@@ -69,30 +95,25 @@ where
 {
     type Response = Response;
     type Error = Infallible;
-    type Future = Either<Oneshot<S, Request>, Either<Ready<Result<Response, Infallible>>, Answer>>;
+    type Future = Either<Taken<S>, Ready<Result<Response, Infallible>>>;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request) -> Self::Future {
-        let path = request.uri().path();
-        let route = match self.matcher.find(request.method().as_str(), path) {
-            Outcome::Found(found) => found.route.clone(),
-            Outcome::NotFound => return answered(Rejection::not_found(path).into_response()),
-            Outcome::WrongMethod(declared) => {
-                return answered(wrong_method(request.method(), path, &declared));
-            }
+    fn call(&mut self, request: Request) -> Self::Future {
+        let request = match self.take(request) {
+            Either::Left(taken) => return Either::Left(taken),
+            Either::Right(request) => request,
         };
-        let head = request.method() == Method::HEAD;
-        request.extensions_mut().insert(route);
-        let answer = self.inner.clone().oneshot(request);
-        if !head {
-            return Either::Left(answer);
-        }
-        Either::Right(Either::Right(Box::pin(async {
-            Ok(without_body(answer.await?))
-        })))
+        let path = request.uri().path();
+        let declared = self.matcher.methods(path);
+        let response = if declared.is_empty() {
+            Rejection::not_found(path).into_response()
+        } else {
+            wrong_method(request.method(), path, &declared)
+        };
+        Either::Right(ready(Ok(response)))
     }
 }
 
@@ -114,10 +135,6 @@ impl Service<Request> for Call {
             }
         }
     }
-}
-
-fn answered<A, B>(response: Response) -> Either<A, Either<Ready<Result<Response, Infallible>>, B>> {
-    Either::Right(Either::Left(ready(Ok(response))))
 }
 
 /// 405 with the methods that a path has been declared for, and those that come with them; to OPTIONS

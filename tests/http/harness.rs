@@ -33,15 +33,20 @@ pub struct Answer {
 impl Gateway {
     /// The demonstration lab, where everybody is the client `demo`.
     pub async fn demo() -> Self {
-        Self::start(lab::demo().unwrap(), None).await
+        Self::start(lab::demo().unwrap(), None, &[]).await
+    }
+
+    /// The same, open to web pages of these origins.
+    pub async fn open_to(origins: &[&str]) -> Self {
+        Self::start(lab::demo().unwrap(), None, origins).await
     }
 
     /// A lab of this YAML whose clients show tokens.
     pub async fn with_tokens(lab: lab::Lab, tokens: Tokens) -> Self {
-        Self::start(lab, Some(Arc::new(tokens))).await
+        Self::start(lab, Some(Arc::new(tokens)), &[]).await
     }
 
-    async fn start(lab: lab::Lab, tokens: Option<Arc<Tokens>>) -> Self {
+    async fn start(lab: lab::Lab, tokens: Option<Arc<Tokens>>, origins: &[&str]) -> Self {
         let now = || {
             let since = std::time::SystemTime::now()
                 .duration_since(std::time::UNIX_EPOCH)
@@ -67,14 +72,15 @@ impl Gateway {
             body: 64 * 1024,
             ..Limits::default()
         };
-        let router = server::router(clients, &auth, limits, readiness)
+        let origins: Vec<String> = origins.iter().map(|&origin| origin.to_owned()).collect();
+        let gateway = server::gateway(clients, &auth, limits, readiness, &origins)
             .await
             .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(server::serve(
             listener,
-            router,
+            gateway,
             std::future::pending(),
             Duration::from_secs(1),
         ));
