@@ -379,7 +379,7 @@ impl ClientService for Clients {
 
 /// A record's entity tag (rule K20).
 fn etag(revision: u64) -> String {
-    format!("\"{revision}\"")
+    ["\"", itoa::Buffer::new().format(revision), "\""].concat()
 }
 
 /// Rules C3 and K1.

@@ -12,15 +12,11 @@ pub const CLIENTS: &str = "clients";
 
 /// The namespace of `namespaces/NAMESPACE`.
 pub fn parent(text: &str) -> Result<Arc<str>, Fault> {
-    let segments: Vec<&str> = text.split('/').collect();
-    match segments[..] {
-        [first, namespace] => {
-            expect("first", text, "namespaces", first)
-                .map_err(|message| invalid("parent", message))?;
-            Ok(namespace.into())
-        }
-        _ => Err(invalid("parent", wrong_count(text, 2, segments.len()))),
-    }
+    let namespace = segments(text).and_then(|[first, namespace]| {
+        expect("first", text, "namespaces", first)?;
+        Ok(namespace.into())
+    });
+    namespace.map_err(|message| invalid("parent", message))
 }
 
 /// The namespace and the short name of `namespaces/NAMESPACE/COLLECTION/NAME`.
@@ -51,10 +47,7 @@ pub fn json_name(field: &str) -> String {
 }
 
 fn parse(text: &str, collection: &str) -> Result<Name, String> {
-    let segments: Vec<&str> = text.split('/').collect();
-    let [first, namespace, third, id] = segments[..] else {
-        return Err(wrong_count(text, 4, segments.len()));
-    };
+    let [first, namespace, third, id] = segments(text)?;
     expect("first", text, "namespaces", first)?;
     expect("third", text, collection, third)?;
     if id.is_empty() {
@@ -72,10 +65,18 @@ fn parse(text: &str, collection: &str) -> Result<Name, String> {
     }
 }
 
-fn wrong_count(text: &str, expected: usize, found: usize) -> String {
-    format!(
-        "invalid number of segments in identifier \"{text}\", expecting {expected}, got {found}"
-    )
+/// The parts of a name, which has to have just so many.
+fn segments<const COUNT: usize>(text: &str) -> Result<[&str; COUNT], String> {
+    let mut parts = text.split('/');
+    let segments = [(); COUNT].map(|()| parts.next());
+    let complete = segments.last().is_some_and(Option::is_some) && parts.next().is_none();
+    if complete {
+        return Ok(segments.map(Option::unwrap_or_default));
+    }
+    let found = text.split('/').count();
+    Err(format!(
+        "invalid number of segments in identifier \"{text}\", expecting {COUNT}, got {found}"
+    ))
 }
 
 fn expect(which: &str, text: &str, expected: &str, found: &str) -> Result<(), String> {

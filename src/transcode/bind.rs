@@ -40,7 +40,7 @@ pub fn content<'a, M: DeserializeOwned>(
     content_type: &str,
     body: &[u8],
 ) -> Result<M, Fault> {
-    let mut entries = vec![];
+    let mut entries = Vec::with_capacity(4);
     for (capture, raw) in binding.captures.iter().zip(captures) {
         let text = decode(raw, capture.multi).map_err(|why| invalid(dotted(capture.path), why))?;
         entries.push(Entry {

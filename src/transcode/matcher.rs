@@ -246,7 +246,7 @@ impl<R> Node<R> {
     }
 
     fn child(&self, segment: &str) -> Option<&Self> {
-        let decoded = if segment.contains('%') {
+        let decoded = if segment.as_bytes().contains(&b'%') {
             percent_decode_str(segment).decode_utf8().ok()?
         } else {
             Cow::Borrowed(segment)
