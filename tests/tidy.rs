@@ -198,11 +198,7 @@ fn links_between_the_papers_lead_somewhere() {
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .collect();
-    pages.extend(
-        fs::read_dir(root().join("docs"))
-            .unwrap()
-            .map(|entry| entry.unwrap().path()),
-    );
+    pages.extend(files(&root().join("docs")));
     pages.retain(|page| page.extension().is_some_and(|extension| extension == "md"));
     assert!(pages.len() > 5, "{pages:?}");
     let mut wrong = vec![];
@@ -329,16 +325,21 @@ fn dependencies() -> BTreeSet<String> {
 }
 
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
-    let mut files = vec![];
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(rust_files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
+    let mut files = files(folder);
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
     files
+}
+
+/// All files below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .flat_map(|path| match path.is_dir() {
+            true => files(&path),
+            false => vec![path],
+        })
+        .collect()
 }
 
 fn root() -> &'static Path {
