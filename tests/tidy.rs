@@ -193,6 +193,45 @@ fn every_crate_has_its_reason() {
 }
 
 #[test]
+fn every_reason_of_an_error_is_explained_to_users() {
+    // The rooms in which errors are made.
+    const ROOMS: [&str; 7] = [
+        "auth",
+        "fault",
+        "lease",
+        "server",
+        "service",
+        "store",
+        "transcode",
+    ];
+    const METHODS: [&str; 4] = ["DELETE", "OPTIONS", "PATCH", "POST"];
+    let sources = sources();
+    let sources = sources
+        .iter()
+        .filter(|source| ROOMS.contains(&source.room.as_str()));
+    let mut given: BTreeSet<&str> = sources.flat_map(Source::reasons).collect();
+    given.retain(|text| !METHODS.contains(text));
+    assert!(given.len() > 40, "where are the reasons? {given:?}");
+    let page = fs::read_to_string(root().join("docs/recipes/errors.md")).unwrap();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    let told: Vec<&str> = rows.filter_map(|row| row.split('`').next()).collect();
+    let told: BTreeSet<&str> = told
+        .into_iter()
+        .filter(|reason| !reason.contains(char::is_lowercase))
+        .collect();
+    let place = "docs/recipes/errors.md";
+    let mut wrong: Vec<String> = given
+        .difference(&told)
+        .map(|reason| format!("{place} does not explain {reason}"))
+        .collect();
+    wrong.extend(
+        told.difference(&given)
+            .map(|reason| format!("{place} explains {reason}, which no code gives")),
+    );
+    report(&wrong);
+}
+
+#[test]
 fn links_between_the_papers_lead_somewhere() {
     let mut pages: Vec<PathBuf> = fs::read_dir(root())
         .unwrap()
