@@ -9,13 +9,16 @@
 
 #[path = "support/process.rs"]
 mod process;
+#[path = "support/signal.rs"]
+mod signal;
 
 use std::io::{Read, Write};
 use std::net::TcpStream;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
-use process::{Server, gateway, signal};
+use process::{Server, gateway};
+use signal::signal;
 
 fn run(args: &[&str]) -> (i32, String, String) {
     let Output {
@@ -122,7 +125,7 @@ fn shells_are_helped() {
     for shell in ["bash", "zsh", "fish"] {
         let (code, script, _) = run(&["completions", shell]);
         assert_eq!(code, 0);
-        for word in ["jumpstarter-gateway", "acquire", "--selector"] {
+        for word in ["jumpstarter-gateway", "acquire", "selector"] {
             assert!(script.contains(word), "{shell}, {word}: {script}");
         }
     }

@@ -2,7 +2,8 @@
 
 use std::fs;
 
-use super::process::{Server, gateway, signal};
+use super::process::{Server, gateway};
+use super::signal::signal;
 use super::{Stdio, acquired, acquiring, ended, run, states, to};
 
 const HALF_AN_HOUR: [&str; 4] = ["lease", "acquire", "--duration", "30m"];

@@ -3,7 +3,8 @@
 use std::io::{BufReader, Read as _};
 use std::process::Stdio;
 
-use super::process::{Server, signal};
+use super::process::Server;
+use super::signal::signal;
 use super::{Lines, acquired, acquiring, ended, states, to};
 
 const SIGNALS: [(&str, i32); 3] = [("-INT", 2), ("-TERM", 15), ("-HUP", 1)];

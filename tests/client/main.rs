@@ -9,6 +9,8 @@
 
 #[path = "../support/process.rs"]
 mod process;
+#[path = "../support/signal.rs"]
+mod signal;
 
 mod acquire;
 mod interrupted;
