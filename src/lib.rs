@@ -12,12 +12,14 @@
 //! - [`lab`]: the lab file, from YAML to records.
 //! - [`proto`]: generated code, well-known types, ProtoJSON.
 //! - [`fault`]: a failure on its way out.
+//! - [`client`]: leasing from the command line, over REST like anybody else.
 //!
 //! `codegen` works at build time: it writes what [`proto`] includes.
 
 #![forbid(unsafe_code)]
 
 pub mod auth;
+pub mod client;
 pub mod config;
 pub mod docs;
 pub mod fault;

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
 use jumpstarter_gateway::config::{LogFormat, ServeArgs, Settings};
-use jumpstarter_gateway::{docs, lab, server};
+use jumpstarter_gateway::{client, docs, lab, server};
 use tracing_subscriber::EnvFilter;
 
 /// Jumpstarter's client API as REST/JSON and gRPC, over a lease engine of its own.
@@ -25,13 +25,20 @@ Examples:
       Serve your own lab
   jumpstarter-gateway check lab/
       See whether lab files are right before you serve them
+  jumpstarter-gateway lease acquire --selector board=rpi4 --duration 30m -- ./test.sh
+      Run a command while a board is leased
 
-Exit status: 0 all went well, 1 something failed, 2 the command line is wrong.";
+Exit status: 0 all went well, 1 something failed, 2 the command line is wrong. `lease` and
+`exporters` have more, which their --help lists.";
 
 #[derive(Subcommand)]
 enum Command {
     /// Serve the API, its documentation and the health checks.
     Serve(ServeArgs),
+    /// Acquire, show, extend and release leases on a gateway that is served somewhere.
+    Lease(client::LeaseArgs),
+    /// Show the exporters of a gateway that is served somewhere.
+    Exporters(client::ExportersArgs),
     /// List every HTTP route and the rpc that answers it.
     Routes,
     /// Print the OpenAPI document.
@@ -76,7 +83,7 @@ enum ConfigCommand {
 
 fn main() -> ExitCode {
     match run(Cli::parse().command) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(message) => {
             for line in message.lines() {
                 let labelled = line.starts_with("error: ") || line.starts_with("warning: ");
@@ -87,8 +94,10 @@ fn main() -> ExitCode {
     }
 }
 
-fn run(command: Command) -> Result<(), String> {
+fn run(command: Command) -> Result<ExitCode, String> {
     match command {
+        Command::Lease(args) => return Ok(client::lease(args).into()),
+        Command::Exporters(args) => return Ok(client::exporters(args).into()),
         Command::Serve(args) => serve(args),
         Command::Routes => print(&routes()),
         Command::Openapi(OpenapiArgs {
@@ -117,6 +126,7 @@ fn run(command: Command) -> Result<(), String> {
             print(&String::from_utf8_lossy(&script))
         }
     }
+    .map(|()| ExitCode::SUCCESS)
 }
 
 fn serve(args: ServeArgs) -> Result<(), String> {

@@ -7,16 +7,18 @@
     reason = "a test may fail"
 )]
 
-use std::io::{BufRead, BufReader, Read, Write};
+#[path = "support/process.rs"]
+mod process;
+#[path = "support/signal.rs"]
+mod signal;
+
+use std::io::{Read, Write};
 use std::net::TcpStream;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::Output;
 use std::time::{Duration, Instant};
 
-fn gateway(args: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_jumpstarter-gateway"));
-    command.args(args).env_clear();
-    command
-}
+use process::{Server, gateway};
+use signal::signal;
 
 fn run(args: &[&str]) -> (i32, String, String) {
     let Output {
@@ -28,68 +30,20 @@ fn run(args: &[&str]) -> (i32, String, String) {
     (status.code().unwrap(), text(stdout), text(stderr))
 }
 
-/// A server on a port that the system chose.
-struct Server {
-    process: Child,
-    address: String,
+fn connect(server: &Server) -> TcpStream {
+    TcpStream::connect(&server.address).unwrap()
 }
 
-impl Server {
-    fn start(args: &[&str]) -> Self {
-        let args = [&["serve", "--listen=127.0.0.1:0"], args].concat();
-        let mut process = gateway(&args)
-            .stdout(Stdio::piped())
-            .stderr(Stdio::null())
-            .spawn()
-            .unwrap();
-        let lines = BufReader::new(process.stdout.as_mut().unwrap()).lines();
-        let address = lines.map_while(Result::ok).find_map(|line| {
-            Some(
-                line.split_once("REST and gRPC")?
-                    .1
-                    .trim()
-                    .strip_prefix("http://")?
-                    .to_owned(),
-            )
-        });
-        Self {
-            process,
-            address: address.expect("the start-up message says where"),
-        }
-    }
-
-    fn connect(&self) -> TcpStream {
-        TcpStream::connect(&self.address).unwrap()
-    }
-
-    fn get(&self, path: &str) -> String {
-        let mut socket = self.connect();
-        write!(
-            socket,
-            "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
-        )
-        .unwrap();
-        let mut answer = String::new();
-        socket.read_to_string(&mut answer).unwrap();
-        answer
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.process.id().to_string();
-        assert!(
-            Command::new("kill")
-                .args([name, &id])
-                .status()
-                .unwrap()
-                .success()
-        );
-    }
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-    }
+fn get(server: &Server, path: &str) -> String {
+    let mut socket = connect(server);
+    write!(
+        socket,
+        "GET {path} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    socket.read_to_string(&mut answer).unwrap();
+    answer
 }
 
 #[test]
@@ -171,24 +125,26 @@ fn shells_are_helped() {
     for shell in ["bash", "zsh", "fish"] {
         let (code, script, _) = run(&["completions", shell]);
         assert_eq!(code, 0);
-        assert!(script.contains("jumpstarter-gateway"), "{shell}: {script}");
+        for word in ["jumpstarter-gateway", "acquire", "selector"] {
+            assert!(script.contains(word), "{shell}, {word}: {script}");
+        }
     }
 }
 
 #[test]
 fn health_is_answered() {
     let server = Server::start(&["--demo"]);
-    assert!(server.get("/healthz").starts_with("HTTP/1.1 200"));
-    assert!(server.get("/readyz").ends_with("ready\n"));
+    assert!(get(&server, "/healthz").starts_with("HTTP/1.1 200"));
+    assert!(get(&server, "/readyz").ends_with("ready\n"));
 }
 
 #[test]
 fn a_stop_lets_requests_finish() {
-    for signal in ["-TERM", "-INT"] {
+    for name in ["-TERM", "-INT"] {
         let mut server = Server::start(&["--demo"]);
         let body = r#"{"selector": "board=rpi4", "duration": "60s"}"#;
         let (first, second) = body.split_at(10);
-        let mut socket = server.connect();
+        let mut socket = connect(&server);
         write!(
             socket,
             "POST /v1/namespaces/default/leases HTTP/1.1\r\nhost: x\r\n\
@@ -197,9 +153,9 @@ fn a_stop_lets_requests_finish() {
         )
         .unwrap();
         // Another request makes sure that the server has seen this one.
-        server.get("/healthz");
+        get(&server, "/healthz");
         let stopped = Instant::now();
-        server.signal(signal);
+        signal(&server.process, name);
         // Until the listener is gone.
         while TcpStream::connect(&server.address).is_ok() {
             assert!(
@@ -224,13 +180,13 @@ fn a_stop_lets_requests_finish() {
 #[test]
 fn a_stop_does_not_wait_for_ever() {
     let mut server = Server::start(&["--demo", "--shutdown-grace", "100ms"]);
-    let mut socket = server.connect();
+    let mut socket = connect(&server);
     write!(
         socket,
         "POST /v1/namespaces/default/leases HTTP/1.1\r\nhost: x\r\n"
     )
     .unwrap();
-    server.get("/healthz");
-    server.signal("-TERM");
+    get(&server, "/healthz");
+    signal(&server.process, "-TERM");
     assert!(server.process.wait().unwrap().success());
 }

@@ -1,6 +1,6 @@
-//! Runs what the papers tell a reader to run: every `sh` block of README.md, CONTRIBUTING.md and
-//! `docs/`, in order, one shell for each page, and holds what a command prints against the `text`
-//! block below it.
+//! Runs what the papers tell a reader to run: every `sh` block of README.md, CONTRIBUTING.md and all
+//! pages below `docs/`, in order, one shell for each page, and holds what a command prints against
+//! the `text` block below it.
 //!
 //! In a `text` block `...` stands for anything, white space does not count, and one time is as good
 //! as another. It knows nothing of the gateway but its program and, for `grpcurl`, its clients.
@@ -15,7 +15,7 @@
 use std::fs;
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use jumpstarter_gateway::proto::json::{self, Options};
@@ -30,10 +30,12 @@ use tonic_reflection::pb::v1::server_reflection_response::MessageResponse::ListS
 const ADDRESS: &str = "127.0.0.1:8082";
 
 /// What the shell knows before the first block: `cargo run` is the program that was built for this
-/// test, a server is started once and is there when the block goes on, and what the tests or CI do
-/// themselves is done nowhere else.
+/// test, and so is `jumpstarter-gateway`, which looks for the server where the page says it is; a
+/// server is started once and is there when the block goes on, and what the tests or CI do themselves
+/// is done nowhere else.
 const PRELUDE: &str = r#"
 gateway=$1 script=$2
+export PATH="$(dirname "$gateway"):$PATH" JUMPSTARTER_GATEWAY_URL="http://$ADDRESS"
 stop() { [ -z "${server-}" ] || { kill "$server"; wait "$server" || true; } 2>/dev/null; }
 trap stop EXIT
 cargo() {
@@ -67,13 +69,24 @@ struct Step {
 fn the_papers_tell_the_truth() {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
     let mut pages = vec![root.join("README.md"), root.join("CONTRIBUTING.md")];
-    pages.extend(
-        fs::read_dir(root.join("docs"))
-            .unwrap()
-            .map(|entry| entry.unwrap().path()),
-    );
+    pages.extend(below(&root.join("docs")));
+    assert!(pages.len() > 5, "where are the pages?");
     let failures: Vec<String> = pages.iter().flat_map(|page| failures(page, root)).collect();
     assert!(failures.is_empty(), "\n{}", failures.join("\n"));
+}
+
+/// The pages in a folder and the folders in it.
+fn below(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
+    let (folders, files): (Vec<_>, Vec<_>) = entries.partition(|path| path.is_dir());
+    let pages = files
+        .into_iter()
+        .filter(|path| path.extension().is_some_and(|it| it == "md"));
+    pages
+        .chain(folders.iter().flat_map(|folder| below(folder)))
+        .collect()
 }
 
 #[test]

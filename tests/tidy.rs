@@ -193,16 +193,58 @@ fn every_crate_has_its_reason() {
 }
 
 #[test]
+fn every_reason_of_an_error_is_explained_to_users() {
+    // The rooms in which errors are made.
+    const ROOMS: [&str; 7] = [
+        "auth",
+        "fault",
+        "lease",
+        "server",
+        "service",
+        "store",
+        "transcode",
+    ];
+    const OTHERS: [&str; 6] = [
+        "CARGO_PKG_VERSION",
+        "DELETE",
+        "HEAD",
+        "OPTIONS",
+        "PATCH",
+        "POST",
+    ];
+    let sources = sources();
+    let sources = sources
+        .iter()
+        .filter(|source| ROOMS.contains(&source.room.as_str()));
+    let mut given: BTreeSet<&str> = sources.flat_map(Source::reasons).collect();
+    given.retain(|text| !OTHERS.contains(text));
+    assert!(given.len() > 40, "where are the reasons? {given:?}");
+    let page = fs::read_to_string(root().join("docs/recipes/errors.md")).unwrap();
+    let rows = page.lines().filter_map(|line| line.strip_prefix("| `"));
+    let told: Vec<&str> = rows.filter_map(|row| row.split('`').next()).collect();
+    let told: BTreeSet<&str> = told
+        .into_iter()
+        .filter(|reason| !reason.contains(char::is_lowercase))
+        .collect();
+    let place = "docs/recipes/errors.md";
+    let mut wrong: Vec<String> = given
+        .difference(&told)
+        .map(|reason| format!("{place} does not explain {reason}"))
+        .collect();
+    wrong.extend(
+        told.difference(&given)
+            .map(|reason| format!("{place} explains {reason}, which no code gives")),
+    );
+    report(&wrong);
+}
+
+#[test]
 fn links_between_the_papers_lead_somewhere() {
     let mut pages: Vec<PathBuf> = fs::read_dir(root())
         .unwrap()
         .map(|entry| entry.unwrap().path())
         .collect();
-    pages.extend(
-        fs::read_dir(root().join("docs"))
-            .unwrap()
-            .map(|entry| entry.unwrap().path()),
-    );
+    pages.extend(files(&root().join("docs")));
     pages.retain(|page| page.extension().is_some_and(|extension| extension == "md"));
     assert!(pages.len() > 5, "{pages:?}");
     let mut wrong = vec![];
@@ -329,16 +371,21 @@ fn dependencies() -> BTreeSet<String> {
 }
 
 fn rust_files(folder: &Path) -> Vec<PathBuf> {
-    let mut files = vec![];
-    for entry in fs::read_dir(folder).unwrap() {
-        let path = entry.unwrap().path();
-        if path.is_dir() {
-            files.extend(rust_files(&path));
-        } else if path.extension().is_some_and(|extension| extension == "rs") {
-            files.push(path);
-        }
-    }
+    let mut files = files(folder);
+    files.retain(|path| path.extension().is_some_and(|extension| extension == "rs"));
     files
+}
+
+/// All files below a folder.
+fn files(folder: &Path) -> Vec<PathBuf> {
+    let entries = fs::read_dir(folder).unwrap();
+    let paths = entries.map(|entry| entry.unwrap().path());
+    paths
+        .flat_map(|path| match path.is_dir() {
+            true => files(&path),
+            false => vec![path],
+        })
+        .collect()
 }
 
 fn root() -> &'static Path {

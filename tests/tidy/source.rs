@@ -139,6 +139,19 @@ impl Source {
             .collect()
     }
 
+    /// The texts that look like the reason of an error: capitals and underscores, four at least.
+    pub fn reasons(&self) -> Vec<&str> {
+        let is_reason = |text: &&str| {
+            let letters = |letter: u8| letter.is_ascii_uppercase() || letter == b'_';
+            text.len() > 3 && text.bytes().all(letters)
+        };
+        self.strings
+            .iter()
+            .map(String::as_str)
+            .filter(is_reason)
+            .collect()
+    }
+
     /// Which of these the code holds, each written with a space between its tokens: `panic !`.
     pub fn holds<'c>(&self, calls: &[&'c str]) -> BTreeSet<&'c str> {
         let code = format!(" {} ", self.tokens.join(" "));
