@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
+use serde_json::Value;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, Object, ObjectBuilder};
 use utoipa::openapi::{Ref, RefOr, Schema, Type};
 
@@ -34,26 +35,44 @@ pub struct Schemas<'a> {
     sent: BTreeMap<String, MessageDescriptor>,
     /// The messages that an answer can hold.
     received: BTreeMap<String, MessageDescriptor>,
+    /// The full names of fields that an update can set though they are `OUTPUT_ONLY`.
+    writable: BTreeSet<String>,
     components: BTreeMap<String, RefOr<Schema>>,
 }
 
 impl<'a> Schemas<'a> {
     /// For a document whose bodies begin with the messages in `sent`, and its answers with those in
-    /// `received`.
+    /// `received`. `writable` is the supplement's.
+    ///
+    /// # Errors
+    /// `writable` has a field that no body can hold.
     pub fn new(
         prose: &'a Prose,
         sent: Vec<MessageDescriptor>,
         received: Vec<MessageDescriptor>,
-    ) -> Self {
+        writable: &Value,
+    ) -> Result<Self, String> {
         let (sent, received) = (closure(sent), closure(received));
         let names = names(sent.values().chain(received.values()));
-        Self {
+        let writable = writable.as_array().into_iter().flatten();
+        let writable: BTreeSet<String> = writable
+            .filter_map(|name| name.as_str().map(str::to_owned))
+            .collect();
+        let fields = sent.values().flat_map(MessageDescriptor::fields);
+        let fields: BTreeSet<String> = fields.map(|field| field.full_name().to_owned()).collect();
+        if let Some(stranger) = writable.difference(&fields).next() {
+            return Err(format!(
+                "the OpenAPI supplement has `{stranger}` under `writable`, which no request body can hold"
+            ));
+        }
+        Ok(Self {
             prose,
             names,
             sent,
             received,
+            writable,
             components: BTreeMap::new(),
-        }
+        })
     }
 
     /// Every component that was asked for.
@@ -82,7 +101,19 @@ impl<'a> Schemas<'a> {
         } else {
             self.value(&field.kind(), purpose)
         };
-        annotated(schema, field, &self.description(field))
+        let schema = annotated(schema, field, &self.description(field));
+        match schema {
+            RefOr::T(Schema::Object(mut object)) if self.takes(field, purpose) => {
+                object.read_only = None;
+                object.into()
+            }
+            other => other,
+        }
+    }
+
+    /// Whether a request can set a field that is `OUTPUT_ONLY`.
+    fn takes(&self, field: &FieldDescriptor, purpose: Purpose) -> bool {
+        purpose == Purpose::Patch && self.writable.contains(field.full_name())
     }
 
     /// The field's comment, and what its place in a `oneof` and its annotations mean.

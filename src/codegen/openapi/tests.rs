@@ -294,6 +294,61 @@ fn comments_name_fields_as_json_does_and_codes_that_become_statuses() {
 }
 
 #[test]
+fn a_supplement_adds_examples_and_what_comes_first() {
+    let rpcs = [
+        rpc("AddPart", "Owner", r#"post: "/v1/parts" body: "part""#),
+        rpc("ListParts", "Plain", r#"get: "/v1/parts""#),
+    ];
+    let supplement = r#"{
+        "info": {"description": "Begin here."}, "parameters": {"other": "x"},
+        "operations": {"AddPart": {"requests": {"big": {"summary": "A big part", "value": {"label": "big"}}}}}
+    }"#;
+    let document = written(&service(&rpcs.concat()), supplement);
+    let text = document["info"]["description"].as_str().unwrap();
+    assert!(text.starts_with("Begin here.\n\n"), "{text}");
+    let path = &document["paths"]["/v1/parts"];
+    let examples = path["get"]["parameters"].as_array().unwrap().iter();
+    let examples = examples
+        .filter_map(|parameter| Some((parameter["name"].as_str()?, parameter.get("example")?)));
+    assert_eq!(examples.collect::<Vec<_>>(), [("other", &Value::from("x"))]);
+    assert_eq!(
+        path["post"]["requestBody"]["content"]["application/json"]["examples"],
+        serde_json::json!({"big": {"summary": "A big part", "value": {"label": "big"}}})
+    );
+}
+
+#[test]
+fn an_update_can_set_what_the_supplement_says() {
+    let source = r#"syntax = "proto3";
+        package t;
+        import "google/api/annotations.proto";
+        import "google/api/field_behavior.proto";
+        message Part {
+            string name = 1;
+            string owner = 2 [(google.api.field_behavior) = OUTPUT_ONLY];
+            string maker = 3 [(google.api.field_behavior) = OUTPUT_ONLY];
+        }
+        message Owner { Part part = 1; }
+        service S {
+            rpc UpdatePart(Owner) returns (Part) {
+                option (google.api.http) = {patch: "/v1/{part.name=parts/*}" body: "part"};
+            }
+        }"#;
+    let services = compile("test.proto", "t", source);
+    let document = written(&services, r#"{"writable": ["t.Part.owner"]}"#);
+    let read_only = |schema: &str, field: &str| {
+        document["components"]["schemas"][schema]["properties"][field]["readOnly"] == true
+    };
+    assert!(!read_only("PartPatch", "owner") && read_only("PartPatch", "maker"));
+    assert!(read_only("Part", "owner"));
+    let refusal = super::document(&services, r#"{"writable": ["t.Part.size"]}"#).unwrap_err();
+    assert_eq!(
+        refusal.to_string(),
+        "the OpenAPI supplement has `t.Part.size` under `writable`, which no request body can hold"
+    );
+}
+
+#[test]
 fn a_supplement_adds_headers_and_events() {
     let get = rpc(
         "GetPart",
