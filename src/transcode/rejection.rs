@@ -194,6 +194,8 @@ pub fn with_request_id(mut response: Response, id: &str) -> Response {
         request_id: id.to_owned(),
         ..Default::default()
     }));
+    // The body that takes its place is not packed, whatever a layer did to the one before.
+    response.headers_mut().remove(header::CONTENT_ENCODING);
     // What HEAD answers has no body, but the length of the one without the id.
     if response.body().is_end_stream() {
         response.headers_mut().remove(header::CONTENT_LENGTH);
