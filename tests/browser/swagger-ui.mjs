@@ -8,7 +8,7 @@ export class SwaggerUi {
   // Opens a page of `browser` and follows every request it makes. `strangers` has the addresses of
   // those that do not go to `origin`; they are not let out.
   static async open(browser, address, origin) {
-    const context = await browser.newContext({ viewport: { width: 1280, height: 1000 } });
+    const context = await browser.newContext({ viewport: { width: 1280, height: 1600 } });
     context.setDefaultTimeout(PATIENCE.timeout);
     const ui = new SwaggerUi(await context.newPage(), origin);
     await context.route("**/*", (route) => {
@@ -84,9 +84,10 @@ export class SwaggerUi {
     return { status: response.status(), url: response.url(), body: JSON.parse(body(text)) };
   }
 
+  // What a person sees of the page, from the operation on if one is named.
   async screenshot(path, tag, id) {
-    const what = id ? this.operation(tag, id) : this.page;
-    await what.screenshot({ path, ...(id ? {} : { fullPage: true }) });
+    if (id) await this.operation(tag, id).evaluate((element) => element.scrollIntoView());
+    await this.page.screenshot({ path });
   }
 
   async close() {
