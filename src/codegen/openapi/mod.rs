@@ -12,7 +12,7 @@
 //!   },
 //!   "tags": {"TAG": "a description, where no resource has one"},
 //!   "parameters": {"PATH_OR_QUERY_PARAMETER": "an example"},
-//!   "writable": ["the full name of a field that an update can set though it is OUTPUT_ONLY"],
+//!   "fields": {"FULL_NAME": {"pattern": "…", "minimum": 0, "maxLength": 1, "optional": true, "writable": true}},
 //!   "operations": {
 //!     "OPERATION_ID": {
 //!       "requests": {"KEY": {"summary": "…", "value": "an example"}},
@@ -26,8 +26,11 @@
 //! }
 //! ```
 //!
+//! A field that is `optional` is not demanded of requests though it is REQUIRED, and one that is
+//! `writable` can be set by an update though it is OUTPUT_ONLY.
 //! Swagger UI sends the example of a query parameter, and the first by key of a request's.
-//! A header that is no mere text is `{"description": "…", "type": "integer"}`, or has a `format`.
+//! A response header that is no mere text is `{"description": "…", "type": "integer"}`, or has a
+//! `format`; a request header that takes only some text is `{"description": "…", "pattern": "…"}`.
 
 mod annotations;
 mod answers;
@@ -77,8 +80,7 @@ pub fn document(services: &[Service], supplement: &str) -> Result<String, Box<dy
     let (sent, received) = messages(&bindings);
     let read = closure([sent, received.clone()].concat());
     let prose = Prose::new(read.values());
-    let writable = &supplement["writable"];
-    let mut schemas = Schemas::new(&prose, bodies(&bindings), received, writable)?;
+    let mut schemas = Schemas::new(&prose, bodies(&bindings), received, &supplement["fields"]);
     let locations = naming::locations(&bindings, &resources)?;
     let ids = operation_ids(&bindings);
     let mut paths = Paths::new();
@@ -105,7 +107,10 @@ pub fn document(services: &[Service], supplement: &str) -> Result<String, Box<dy
             tags.push(tag);
         }
     }
+    let fields = read.values().flat_map(MessageDescriptor::fields);
+    let fields: Vec<String> = fields.map(|field| field.full_name().to_owned()).collect();
     for (section, known) in [
+        ("fields", fields.iter().map(String::as_str).collect()),
         ("operations", ids.iter().map(String::as_str).collect()),
         ("tags", tags.iter().map(|tag| tag.name.as_str()).collect()),
         (

@@ -127,7 +127,7 @@ fn request_body(binding: &Binding, schemas: &mut Schemas, examples: &Value) -> O
                 }
                 _ => (
                     JSON,
-                    unannotated(schemas.field(field, Purpose::Whole)),
+                    unannotated(schemas.field(field, Purpose::Input)),
                     required,
                 ),
             }
@@ -187,7 +187,7 @@ fn whole_request(
     rest.peek()?;
     let required = rest.any(|field| behavior(&field).required);
     let schema = if bound.is_empty() {
-        schemas.message(&request, Purpose::Whole)
+        schemas.message(&request, Purpose::Input)
     } else {
         schemas.without(&request, &bound).into()
     };

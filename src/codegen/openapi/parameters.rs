@@ -30,7 +30,7 @@ pub fn path_parameters(
         let lone = capture.filter(|capture| capture.variable.end - capture.variable.start == 1);
         let field = lone.and_then(|capture| capture.fields.last());
         let schema = match field {
-            Some(field) => unannotated(schemas.field(field, Purpose::Whole)),
+            Some(field) => unannotated(schemas.field(field, Purpose::Input)),
             None => plain(Type::String, None).into(),
         };
         let mut description = match (field, capture) {
@@ -157,20 +157,22 @@ fn query_parameter(way: &[FieldDescriptor], schemas: &mut Schemas, examples: &Va
         })
         .description(field.and_then(|field| some(&schemas.description(field))))
         .deprecated(gone.then_some(Deprecated::True))
-        .schema(field.map(|field| unannotated(schemas.field(field, Purpose::Whole))))
+        .schema(field.map(|field| unannotated(schemas.field(field, Purpose::Input))))
         .build()
 }
 
-/// Request headers, from names to descriptions.
+/// Request headers, from names to descriptions, or to objects with one and a pattern.
 pub fn header_parameters(headers: &Value) -> Vec<Parameter> {
     let headers = headers.as_object().into_iter().flatten();
-    let parameter = |(name, description): (&String, &Value)| {
+    let parameter = |(name, entry): (&String, &Value)| {
+        let mut schema = plain(Type::String, None);
+        schema.pattern = entry["pattern"].as_str().map(str::to_owned);
         ParameterBuilder::new()
             .name(name)
             .parameter_in(ParameterIn::Header)
             .required(Required::False)
-            .description(description.as_str())
-            .schema(Some(plain(Type::String, None)))
+            .description(entry.as_str().or(entry["description"].as_str()))
+            .schema(Some(schema))
             .build()
     };
     headers.map(parameter).collect()
