@@ -55,6 +55,16 @@ fn the_checked_in_files_are_what_is_served() {
 }
 
 #[test]
+fn operations_of_a_path_stand_in_the_order_of_the_rules() {
+    let (_, operations) = OPENAPI_JSON
+        .split_once(&format!("\"{LEASE}\": {{"))
+        .unwrap();
+    let places =
+        ["get", "patch", "delete"].map(|method| operations.find(&format!("\"{method}\": {{")));
+    assert!(places.is_sorted() && places[0].is_some(), "{places:?}");
+}
+
+#[test]
 fn every_operation_can_be_understood_and_tried() {
     let document = document();
     let tags = document["tags"].as_array().unwrap();
@@ -70,17 +80,18 @@ fn every_operation_can_be_understood_and_tried() {
             "the tag of {what} is not described"
         );
         for parameter in operation["parameters"].as_array().unwrap() {
-            // Swagger UI would send the example of a parameter that may be left out.
+            // Swagger UI sends the example of a parameter that may be left out: of those, only the
+            // id makes the examples of one lease fit together.
             assert_eq!(
                 parameter["example"].is_string(),
-                parameter["in"] == "path",
+                parameter["in"] == "path" || parameter["name"] == "leaseId",
                 "example of {what}: {parameter}"
             );
             assert!(parameter["description"].is_string(), "{what}: {parameter}");
         }
         if let Some(body) = operation.get("requestBody") {
             assert!(
-                json_of(body)["example"].is_object(),
+                !requests(body).is_empty(),
                 "{what} has a body without an example"
             );
         }
@@ -107,11 +118,13 @@ async fn the_examples_are_what_the_demonstration_lab_answers() {
     let document = document();
     let example = |path: &str, method: &str, status: &str| example(&document, path, method, status);
     let body = |path: &str, method: &str| {
-        json_of(&document["paths"][path][method]["requestBody"])["example"].to_string()
+        requests(&document["paths"][path][method]["requestBody"])[0]
+            .1
+            .to_string()
     };
     let (exporters, exporter) = (filled(&document, EXPORTERS), filled(&document, EXPORTER));
     let (leases, lease) = (filled(&document, LEASES), filled(&document, LEASE));
-    let named = format!("{leases}?leaseId={}", lease.rsplit('/').next().unwrap());
+    let named = named(&document);
 
     is_example(
         &gateway.get(&exporter).await,
@@ -228,6 +241,36 @@ async fn the_examples_are_what_the_demonstration_lab_answers() {
         400,
         &example(LEASE, "patch", "400"),
     );
+}
+
+#[tokio::test]
+async fn every_example_of_a_request_works_as_it_is() {
+    let document = document();
+    let examples =
+        |path: &str, method: &str| requests(&document["paths"][path][method]["requestBody"]);
+    let (named, lease) = (named(&document), filled(&document, LEASE));
+    for (key, body) in examples(LEASES, "post") {
+        let gateway = Gateway::demo().await;
+        let created = gateway.json("POST", &named, body.to_string()).await;
+        assert_eq!(created.status, 200, "{key}: {created:?}");
+        let condition = &created.value()["conditions"][0];
+        let waits = if body["beginTime"].is_string() {
+            "Scheduled"
+        } else {
+            "Ready"
+        };
+        assert_eq!(condition["reason"], waits, "{key}: {condition}");
+    }
+    for (key, body) in examples(LEASE, "patch") {
+        let gateway = Gateway::demo().await;
+        let (_, create) = &examples(LEASES, "post")[0];
+        gateway.json("POST", &named, create.to_string()).await;
+        let changed = gateway.json("PATCH", &lease, body.to_string()).await;
+        assert_eq!(changed.status, 200, "{key}: {changed:?}");
+        for (field, value) in body.as_object().unwrap() {
+            assert_eq!(changed.value()[field], *value, "{key}: {changed:?}");
+        }
+    }
 }
 
 #[tokio::test]
@@ -364,6 +407,32 @@ fn resolved<'d>(document: &'d Value, value: &'d Value) -> &'d Value {
         .as_str()
         .and_then(|reference| reference.strip_prefix('#'));
     reference.map_or(value, |pointer| document.pointer(pointer).unwrap())
+}
+
+/// The examples of a request body, each with its key, in the order of the keys.
+fn requests(body: &Value) -> Vec<(&str, &Value)> {
+    let examples = json_of(body)["examples"].as_object().into_iter().flatten();
+    let mut examples: Vec<_> = examples
+        .map(|(key, example)| (key.as_str(), &example["value"]))
+        .collect();
+    examples.sort_by_key(|(key, _)| *key);
+    examples
+}
+
+/// Where the lease of the examples is created.
+fn named(document: &Value) -> String {
+    let parameters = document["paths"][LEASES]["post"]["parameters"]
+        .as_array()
+        .unwrap();
+    let id = parameters
+        .iter()
+        .find(|parameter| parameter["name"] == "leaseId");
+    let id = id.unwrap()["example"].as_str().unwrap();
+    assert!(
+        filled(document, LEASE).ends_with(id),
+        "{id} is another lease"
+    );
+    format!("{}?leaseId={id}", filled(document, LEASES))
 }
 
 fn json_of(content: &Value) -> &Value {

@@ -194,8 +194,10 @@ pub fn with_request_id(mut response: Response, id: &str) -> Response {
         request_id: id.to_owned(),
         ..Default::default()
     }));
-    // The length of the body without the id; what HEAD answers has no body to replace.
+    // Neither the length nor the packing of the body without the id holds for the one with it. What
+    // HEAD answers has no body to replace.
     response.headers_mut().remove(header::CONTENT_LENGTH);
+    response.headers_mut().remove(header::CONTENT_ENCODING);
     if response.body().is_end_stream() {
         return response;
     }

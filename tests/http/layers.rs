@@ -73,6 +73,19 @@ async fn answers_are_packed_for_those_who_can_unpack_them() {
 }
 
 #[tokio::test]
+async fn refusals_are_not_packed_and_do_not_say_so() {
+    let gateway = Gateway::demo().await;
+    for path in [format!("{LEASES}/nothing"), format!("{LEASES}?pageSize=x")] {
+        for encoding in ["gzip", "br", "zstd", "gzip, deflate, br, zstd"] {
+            let request = gateway.request("GET", &path);
+            let refusal = answer(request.header("accept-encoding", encoding)).await;
+            assert_eq!(refusal.header("content-encoding"), "", "{refusal:?}");
+            assert!(refusal.value()["code"].is_number(), "{refusal:?}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn packed_requests_are_unpacked() {
     let gateway = Gateway::demo().await;
     let lease = r#"{"selector": "board=rpi4", "duration": "60s", "tags": {"a": "b"}}"#;

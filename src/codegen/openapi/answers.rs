@@ -41,7 +41,7 @@ pub fn answer(
         Some(field) => (field_alone(field, schemas), prose.of(field)),
         None if is_http_body(&output) => (binary(), "The content.".to_owned()),
         None => (
-            schemas.message(&output, Purpose::Whole),
+            schemas.message(&output, Purpose::Answer),
             description(&output, prose),
         ),
     };
@@ -126,7 +126,7 @@ fn streamed(text: &str, schema: RefOr<Schema>) -> ResponseBuilder {
 
 /// One field as the whole answer: null where it is not set and has no default.
 fn field_alone(field: &FieldDescriptor, schemas: &mut Schemas) -> RefOr<Schema> {
-    let schema = unannotated(schemas.field(field, Purpose::Whole));
+    let schema = unannotated(schemas.field(field, Purpose::Answer));
     if field.supports_presence() {
         OneOfBuilder::new()
             .item(schema)

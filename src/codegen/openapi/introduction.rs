@@ -1,15 +1,19 @@
 //! The introduction of a document: what its services are, and how every method of the gateway
 //! speaks HTTP and JSON.
 
+use serde_json::Value;
+
 use super::annotations::Resource;
 use super::prose::Prose;
 use crate::codegen::rules::Service;
 
-/// The text, in Markdown.
-pub fn text(services: &[Service], resources: &[Resource], prose: &Prose) -> String {
-    let mut paragraphs: Vec<String> = services
-        .iter()
-        .map(|service| prose.of(&service.descriptor))
+/// The text, in Markdown. It begins with the `description` of `info` in the supplement.
+pub fn text(info: &Value, services: &[Service], resources: &[Resource], prose: &Prose) -> String {
+    let first = info["description"].as_str().map(str::to_owned);
+    let services_say = services.iter().map(|service| prose.of(&service.descriptor));
+    let mut paragraphs: Vec<String> = first
+        .into_iter()
+        .chain(services_say)
         .filter(|text| !text.is_empty())
         .collect();
     paragraphs.extend(resource_names(services, resources));

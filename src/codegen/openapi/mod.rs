@@ -6,12 +6,17 @@
 //!
 //! ```json
 //! {
-//!   "info": {"title": "…", "version": "…", "license": "SPDX identifier"},
+//!   "info": {
+//!     "title": "…", "version": "…", "license": "SPDX identifier",
+//!     "description": "what a reader should know before anything else"
+//!   },
 //!   "tags": {"TAG": "a description, where no resource has one"},
-//!   "parameters": {"PATH_PARAMETER": "an example"},
+//!   "parameters": {"PATH_OR_QUERY_PARAMETER": "an example"},
+//!   "fields": {"FULL_NAME": {"pattern": "…", "minimum": 0, "maxLength": 1, "optional": true, "writable": true}},
 //!   "operations": {
 //!     "OPERATION_ID": {
-//!       "request": "an example", "requestHeaders": {"If-Match": "a description"},
+//!       "requests": {"KEY": {"summary": "…", "value": "an example"}},
+//!       "requestHeaders": {"If-Match": "a description"},
 //!       "response": "an example", "responseHeaders": {"ETag": "a description"},
 //!       "events": "an example, where what the answer shows can be followed",
 //!       "errors": {"HTTP_STATUS": "an example"}
@@ -21,7 +26,11 @@
 //! }
 //! ```
 //!
-//! A header that is no mere text is `{"description": "…", "type": "integer"}`, or has a `format`.
+//! A field that is `optional` is not demanded of requests though it is REQUIRED, and one that is
+//! `writable` can be set by an update though it is OUTPUT_ONLY.
+//! Swagger UI sends the example of a query parameter, and the first by key of a request's.
+//! A response header that is no mere text is `{"description": "…", "type": "integer"}`, or has a
+//! `format`; a request header that takes only some text is `{"description": "…", "pattern": "…"}`.
 
 mod annotations;
 mod answers;
@@ -71,12 +80,12 @@ pub fn document(services: &[Service], supplement: &str) -> Result<String, Box<dy
     let (sent, received) = messages(&bindings);
     let read = closure([sent, received.clone()].concat());
     let prose = Prose::new(read.values());
-    let mut schemas = Schemas::new(&prose, bodies(&bindings), received);
+    let mut schemas = Schemas::new(&prose, bodies(&bindings), received, &supplement["fields"]);
     let locations = naming::locations(&bindings, &resources)?;
     let ids = operation_ids(&bindings);
     let mut paths = Paths::new();
     let mut tags: Vec<Tag> = vec![];
-    let mut statuses = BTreeSet::new();
+    let (mut statuses, mut parameters) = (BTreeSet::new(), BTreeSet::new());
     for ((binding, location), id) in bindings.iter().zip(&locations).zip(&ids) {
         let tag = tags::tag(binding, &resources, &prose, &supplement["tags"]);
         let identity = Identity {
@@ -85,6 +94,11 @@ pub fn document(services: &[Service], supplement: &str) -> Result<String, Box<dy
             location,
         };
         let operation = operation(binding, &identity, &prose, &mut schemas, &supplement);
+        let named = operation.parameters.iter().flatten();
+        parameters.extend(named.filter_map(|parameter| match parameter {
+            RefOr::T(parameter) => Some(parameter.name.clone()),
+            RefOr::Ref(_) => None,
+        }));
         let responses = operation.responses.responses.iter();
         let shared = responses.filter(|(_, response)| matches!(response, RefOr::Ref(_)));
         statuses.extend(shared.map(|(status, _)| status.clone()));
@@ -93,15 +107,15 @@ pub fn document(services: &[Service], supplement: &str) -> Result<String, Box<dy
             tags.push(tag);
         }
     }
-    let parameters = locations.iter().flat_map(|location| &location.parameters);
+    let fields = read.values().flat_map(MessageDescriptor::fields);
+    let fields: Vec<String> = fields.map(|field| field.full_name().to_owned()).collect();
     for (section, known) in [
+        ("fields", fields.iter().map(String::as_str).collect()),
         ("operations", ids.iter().map(String::as_str).collect()),
         ("tags", tags.iter().map(|tag| tag.name.as_str()).collect()),
         (
             "parameters",
-            parameters
-                .map(|parameter| parameter.name.as_str())
-                .collect(),
+            parameters.iter().map(String::as_str).collect(),
         ),
         (
             "errors",
@@ -118,7 +132,7 @@ pub fn document(services: &[Service], supplement: &str) -> Result<String, Box<dy
     let document = OpenApiBuilder::new()
         .info(info(
             &supplement["info"],
-            introduction::text(services, &resources, &prose),
+            introduction::text(&supplement["info"], services, &resources, &prose),
         ))
         .servers(Some([ServerBuilder::new()
             .url(".")
@@ -129,7 +143,23 @@ pub fn document(services: &[Service], supplement: &str) -> Result<String, Box<dy
         .components(Some(components))
         .security(Some([SecurityRequirement::new("bearer", [""; 0])]))
         .build();
-    Ok(document.to_pretty_json()? + "\n")
+    let mut document = serde_json::to_value(document)?;
+    for (binding, location) in bindings.iter().zip(&locations) {
+        last(&mut document["paths"][&location.key], &binding.method);
+    }
+    Ok(serde_json::to_string_pretty(&document)? + "\n")
+}
+
+/// Moves a method to the end of its path: done for every rule, they stand in the order of the rules,
+/// in which people read them, and not in utoipa's.
+fn last(path: &mut Value, method: &str) {
+    let method = method.to_lowercase();
+    if let Some(path) = path.as_object_mut()
+        && let Some(operation) = path.get_mut(&method).map(Value::take)
+    {
+        path.retain(|other, _| *other != method);
+        path.insert(method, operation);
+    }
 }
 
 /// A JSON document as YAML, in the same order.
@@ -227,8 +257,8 @@ fn info(supplement: &Value, description: String) -> Info {
 }
 
 fn bearer() -> SecurityScheme {
-    let text = "The client's token, as `Authorization: Bearer …`. A service behind the gateway gets the \
-                same header as gRPC metadata.";
+    let text = "Your token alone, without the word `Bearer` before it. Requests carry it as \
+                `Authorization: Bearer …`.";
     let scheme = HttpBuilder::new()
         .scheme(HttpAuthScheme::Bearer)
         .description(Some(text));

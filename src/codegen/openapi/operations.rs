@@ -1,6 +1,7 @@
 //! From an HTTP rule to an operation.
 
 use serde_json::{Map, Value};
+use utoipa::openapi::example::{Example, ExampleBuilder};
 use utoipa::openapi::extensions::Extensions;
 use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder};
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
@@ -64,7 +65,11 @@ pub fn operation(
         schemas,
         &supplement["parameters"],
     );
-    parameters.extend(query_parameters(binding, schemas));
+    parameters.extend(query_parameters(
+        binding,
+        schemas,
+        &supplement["parameters"],
+    ));
     parameters.extend(header_parameters(&own["requestHeaders"]));
     let mut operation = OperationBuilder::new()
         .tag(identity.tag)
@@ -72,7 +77,7 @@ pub fn operation(
         .description(some(&description))
         .operation_id(Some(identity.id))
         .parameters((!parameters.is_empty()).then_some(parameters))
-        .request_body(request_body(binding, schemas, own.get("request").cloned()))
+        .request_body(request_body(binding, schemas, &own["requests"]))
         .response("200", answer(binding, prose, schemas, own))
         .deprecated(deprecated(&binding.rpc.options()).then_some(Deprecated::True))
         .extensions(Some(Extensions::from_iter([(
@@ -103,12 +108,8 @@ fn rule(binding: &Binding) -> Value {
     rule.into()
 }
 
-/// The request body; none where the path binds all that there is.
-fn request_body(
-    binding: &Binding,
-    schemas: &mut Schemas,
-    example: Option<Value>,
-) -> Option<RequestBody> {
+/// The request body, with the examples of the supplement; none where the path binds all that there is.
+fn request_body(binding: &Binding, schemas: &mut Schemas, examples: &Value) -> Option<RequestBody> {
     let (media_type, schema, required) = match &binding.body {
         Body::None => return None,
         Body::All => whole_request(binding, schemas)?,
@@ -126,7 +127,7 @@ fn request_body(
                 }
                 _ => (
                     JSON,
-                    unannotated(schemas.field(field, Purpose::Whole)),
+                    unannotated(schemas.field(field, Purpose::Input)),
                     required,
                 ),
             }
@@ -134,7 +135,13 @@ fn request_body(
     };
     let content = ContentBuilder::new()
         .schema(Some(schema))
-        .example(example)
+        .examples_from_iter(
+            examples
+                .as_object()
+                .into_iter()
+                .flatten()
+                .map(named_example),
+        )
         .build();
     let required = if required {
         Required::True
@@ -147,6 +154,14 @@ fn request_body(
             .required(Some(required))
             .build(),
     )
+}
+
+/// An example with its key and what it shows.
+fn named_example((key, entry): (&String, &Value)) -> (String, Example) {
+    let example = ExampleBuilder::new()
+        .summary(entry["summary"].as_str().unwrap_or_default())
+        .value(entry.get("value").cloned());
+    (key.clone(), example.build())
 }
 
 /// The body of `body: "*"`: every field that the path does not bind.
@@ -172,7 +187,7 @@ fn whole_request(
     rest.peek()?;
     let required = rest.any(|field| behavior(&field).required);
     let schema = if bound.is_empty() {
-        schemas.message(&request, Purpose::Whole)
+        schemas.message(&request, Purpose::Input)
     } else {
         schemas.without(&request, &bound).into()
     };

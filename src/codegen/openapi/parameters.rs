@@ -30,7 +30,7 @@ pub fn path_parameters(
         let lone = capture.filter(|capture| capture.variable.end - capture.variable.start == 1);
         let field = lone.and_then(|capture| capture.fields.last());
         let schema = match field {
-            Some(field) => unannotated(schemas.field(field, Purpose::Whole)),
+            Some(field) => unannotated(schemas.field(field, Purpose::Input)),
             None => plain(Type::String, None).into(),
         };
         let mut description = match (field, capture) {
@@ -86,8 +86,12 @@ fn resource_name<'a>(
     segments.collect::<Vec<_>>().join("/")
 }
 
-/// Every field that neither path nor body binds (`google/api/http.proto`).
-pub fn query_parameters(binding: &Binding, schemas: &mut Schemas) -> Vec<Parameter> {
+/// Every field that neither path nor body binds (`google/api/http.proto`), with an example by name.
+pub fn query_parameters(
+    binding: &Binding,
+    schemas: &mut Schemas,
+    examples: &Value,
+) -> Vec<Parameter> {
     let mut parameters = vec![];
     let left_out = match &binding.body {
         Body::All => return parameters,
@@ -97,7 +101,7 @@ pub fn query_parameters(binding: &Binding, schemas: &mut Schemas) -> Vec<Paramet
     let request = binding.rpc.input();
     for field in request.fields().filter(|field| Some(field) != left_out) {
         let mut way = vec![field];
-        add_query_parameters(binding, &mut way, schemas, &mut parameters);
+        add_query_parameters(binding, &mut way, schemas, examples, &mut parameters);
     }
     parameters
 }
@@ -108,6 +112,7 @@ fn add_query_parameters(
     binding: &Binding,
     way: &mut Vec<FieldDescriptor>,
     schemas: &mut Schemas,
+    examples: &Value,
     parameters: &mut Vec<Parameter>,
 ) {
     let Some(field) = way.last() else { return };
@@ -119,14 +124,14 @@ fn add_query_parameters(
         return;
     }
     match Role::of(field) {
-        Role::Text => parameters.push(query_parameter(way, schemas)),
+        Role::Text => parameters.push(query_parameter(way, schemas, examples)),
         Role::Message(inner) if !field.is_list() => {
             if way.iter().any(|outer| *outer.parent_message() == inner) {
                 return;
             }
             for field in inner.fields() {
                 way.push(field);
-                add_query_parameters(binding, way, schemas, parameters);
+                add_query_parameters(binding, way, schemas, examples, parameters);
                 way.pop();
             }
         }
@@ -135,13 +140,15 @@ fn add_query_parameters(
     }
 }
 
-fn query_parameter(way: &[FieldDescriptor], schemas: &mut Schemas) -> Parameter {
+fn query_parameter(way: &[FieldDescriptor], schemas: &mut Schemas, examples: &Value) -> Parameter {
     let names: Vec<&str> = way.iter().map(FieldDescriptor::json_name).collect();
+    let name = names.join(".");
     let required = way.iter().all(|field| behavior(field).required);
     let field = way.last();
     let gone = field.is_some_and(|field| deprecated(&field.options()));
     ParameterBuilder::new()
-        .name(names.join("."))
+        .example(examples.get(&name).cloned())
+        .name(name)
         .parameter_in(ParameterIn::Query)
         .required(if required {
             Required::True
@@ -150,20 +157,22 @@ fn query_parameter(way: &[FieldDescriptor], schemas: &mut Schemas) -> Parameter 
         })
         .description(field.and_then(|field| some(&schemas.description(field))))
         .deprecated(gone.then_some(Deprecated::True))
-        .schema(field.map(|field| unannotated(schemas.field(field, Purpose::Whole))))
+        .schema(field.map(|field| unannotated(schemas.field(field, Purpose::Input))))
         .build()
 }
 
-/// Request headers, from names to descriptions.
+/// Request headers, from names to descriptions, or to objects with one and a pattern.
 pub fn header_parameters(headers: &Value) -> Vec<Parameter> {
     let headers = headers.as_object().into_iter().flatten();
-    let parameter = |(name, description): (&String, &Value)| {
+    let parameter = |(name, entry): (&String, &Value)| {
+        let mut schema = plain(Type::String, None);
+        schema.pattern = entry["pattern"].as_str().map(str::to_owned);
         ParameterBuilder::new()
             .name(name)
             .parameter_in(ParameterIn::Header)
             .required(Required::False)
-            .description(description.as_str())
-            .schema(Some(plain(Type::String, None)))
+            .description(entry.as_str().or(entry["description"].as_str()))
+            .schema(Some(schema))
             .build()
     };
     headers.map(parameter).collect()

@@ -6,6 +6,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use prost_reflect::{EnumDescriptor, FieldDescriptor, Kind, MessageDescriptor};
+use serde_json::Value;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, Object, ObjectBuilder};
 use utoipa::openapi::{Ref, RefOr, Schema, Type};
 
@@ -19,9 +20,11 @@ pub const STATUS: &str = "google.rpc.Status";
 /// What the schema of a message is for.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Purpose {
-    /// The message as it is.
-    Whole,
-    /// The body of a PATCH: nothing is required of it (AIP-203).
+    /// An answer: defaults are spelled out, and there may be properties that are not known yet.
+    Answer,
+    /// A request: it can leave out what is not required, and other properties are refused.
+    Input,
+    /// The body of a PATCH: a request of which nothing is required (AIP-203).
     Patch,
 }
 
@@ -30,28 +33,29 @@ pub struct Schemas<'a> {
     prose: &'a Prose,
     /// From full names to names of components.
     names: BTreeMap<String, String>,
-    /// The messages that a request body can hold.
-    sent: BTreeMap<String, MessageDescriptor>,
-    /// The messages that an answer can hold.
-    received: BTreeMap<String, MessageDescriptor>,
+    /// The full names of the messages that an answer can hold.
+    received: BTreeSet<String>,
+    /// What the supplement says of fields, by their full names.
+    fields: &'a Value,
     components: BTreeMap<String, RefOr<Schema>>,
 }
 
 impl<'a> Schemas<'a> {
     /// For a document whose bodies begin with the messages in `sent`, and its answers with those in
-    /// `received`.
+    /// `received`. `fields` is the supplement's.
     pub fn new(
         prose: &'a Prose,
         sent: Vec<MessageDescriptor>,
         received: Vec<MessageDescriptor>,
+        fields: &'a Value,
     ) -> Self {
         let (sent, received) = (closure(sent), closure(received));
         let names = names(sent.values().chain(received.values()));
         Self {
             prose,
             names,
-            sent,
-            received,
+            received: received.into_keys().collect(),
+            fields,
             components: BTreeMap::new(),
         }
     }
@@ -70,19 +74,31 @@ impl<'a> Schemas<'a> {
 
     /// The schema of a field: its type, and what is said of it.
     pub fn field(&mut self, field: &FieldDescriptor, purpose: Purpose) -> RefOr<Schema> {
+        // What only answers hold has their form, and only as a whole can something be changed.
+        let inner = match purpose {
+            _ if behavior(field).output_only => Purpose::Answer,
+            Purpose::Patch if field.is_map() || field.is_list() => Purpose::Input,
+            purpose => purpose,
+        };
         let schema = if field.is_map() {
-            let values = AdditionalProperties::RefOr(self.value(&content(field), Purpose::Whole));
+            let values = AdditionalProperties::RefOr(self.value(&content(field), inner));
             ObjectBuilder::new()
                 .additional_properties(Some(values))
                 .into()
         } else if field.is_list() {
             ArrayBuilder::new()
-                .items(self.value(&field.kind(), Purpose::Whole))
+                .items(self.value(&field.kind(), inner))
                 .into()
         } else {
-            self.value(&field.kind(), purpose)
+            self.value(&field.kind(), inner)
         };
-        annotated(schema, field, &self.description(field))
+        let schema = annotated(schema, field, &self.description(field));
+        match schema {
+            RefOr::T(Schema::Object(object)) => {
+                supplemented(object, &self.fields[field.full_name()], purpose).into()
+            }
+            other => other,
+        }
     }
 
     /// The field's comment, and what its place in a `oneof` and its annotations mean.
@@ -119,10 +135,7 @@ impl<'a> Schemas<'a> {
     /// A request body that is a message without some of its fields.
     pub fn without(&mut self, message: &MessageDescriptor, left_out: &[FieldDescriptor]) -> Schema {
         let fields = message.fields().filter(|field| !left_out.contains(field));
-        self.object(fields, Purpose::Whole, false)
-            .additional_properties(closed())
-            .build()
-            .into()
+        self.object(fields, Purpose::Input).build().into()
     }
 
     /// Whether the message, or one inside it, requires anything.
@@ -137,62 +150,53 @@ impl<'a> Schemas<'a> {
     fn component(&mut self, message: &MessageDescriptor, purpose: Purpose) -> Ref {
         let full_name = message.full_name();
         let name = match purpose {
-            Purpose::Whole => self.name(full_name),
-            Purpose::Patch => self.patch_name(full_name),
+            Purpose::Input if self.received.contains(full_name) => self.variant(full_name, "Input"),
+            Purpose::Input | Purpose::Answer => self.name(full_name),
+            Purpose::Patch => self.variant(full_name, "Patch"),
         };
         if !self.components.contains_key(&name) {
             // Stands in while the fields are looked at: a message can contain itself.
             self.components.insert(name.clone(), Object::new().into());
-            let sent = self.sent.contains_key(full_name);
-            let received = self.received.contains_key(full_name);
-            let fields = message.fields();
-            let object = match purpose {
-                Purpose::Patch => self
-                    .object(fields, purpose, false)
-                    .additional_properties(closed()),
-                Purpose::Whole if sent && received => self.object(fields, purpose, false),
-                Purpose::Whole if sent => self
-                    .object(fields, purpose, false)
-                    .additional_properties(closed()),
-                Purpose::Whole => self.object(fields, purpose, true),
-            };
+            let object = self.object(message.fields(), purpose);
             let object = object.description(some(&self.prose.of(message)));
             self.components.insert(name.clone(), object.into());
         }
         Ref::from_schema_name(name)
     }
 
-    /// `always`: whatever has no presence of its own is there, because answers spell defaults out.
     fn object(
         &mut self,
         fields: impl Iterator<Item = FieldDescriptor>,
         purpose: Purpose,
-        always: bool,
     ) -> ObjectBuilder {
         let mut object = ObjectBuilder::new();
         for field in fields {
-            let required = behavior(&field).required || (always && !field.supports_presence());
-            if required && purpose == Purpose::Whole {
+            let demanded = behavior(&field).required;
+            let required = match purpose {
+                // Whatever has no presence of its own is there.
+                Purpose::Answer => demanded || !field.supports_presence(),
+                Purpose::Input => demanded && self.fields[field.full_name()]["optional"] != true,
+                Purpose::Patch => false,
+            };
+            if required {
                 object = object.required(field.json_name());
             }
             object = object.property(field.json_name(), self.field(&field, purpose));
         }
-        object
+        match purpose {
+            Purpose::Answer => object,
+            Purpose::Input | Purpose::Patch => {
+                object.additional_properties(Some(AdditionalProperties::FreeForm(false)))
+            }
+        }
     }
 
     /// The schema of one value.
     fn value(&mut self, kind: &Kind, purpose: Purpose) -> RefOr<Schema> {
         match kind {
             Kind::Message(message) => {
-                let partial = purpose == Purpose::Patch && Self::demands(message);
-                self.message(
-                    message,
-                    if partial {
-                        Purpose::Patch
-                    } else {
-                        Purpose::Whole
-                    },
-                )
+                let whole = purpose == Purpose::Patch && !Self::demands(message);
+                self.message(message, if whole { Purpose::Input } else { purpose })
             }
             Kind::Enum(kind) if kind.full_name() == "google.protobuf.NullValue" => {
                 plain(Type::Null, None).into()
@@ -224,20 +228,33 @@ impl<'a> Schemas<'a> {
             .to_owned()
     }
 
-    fn patch_name(&self, full_name: &str) -> String {
-        let name = format!("{}Patch", self.name(full_name));
+    /// The name of a component beside that of the answer.
+    fn variant(&self, full_name: &str, variant: &str) -> String {
+        let name = format!("{}{variant}", self.name(full_name));
         let taken = self.names.values().any(|other| *other == name);
         if taken {
-            format!("{full_name}.Patch")
+            format!("{full_name}.{variant}")
         } else {
             name
         }
     }
 }
 
-/// Any other property is refused.
-fn closed() -> Option<AdditionalProperties<Schema>> {
-    Some(AdditionalProperties::FreeForm(false))
+/// A field's schema with what the supplement says of the field.
+fn supplemented(mut object: Object, said: &Value, purpose: Purpose) -> Object {
+    if let Some(pattern) = said["pattern"].as_str() {
+        object.pattern = Some(pattern.to_owned());
+    }
+    if let Some(minimum) = said["minimum"].as_i64() {
+        object.minimum = Some(minimum.into());
+    }
+    if let Some(longest) = said["maxLength"].as_u64() {
+        object.max_length = usize::try_from(longest).ok();
+    }
+    if purpose == Purpose::Patch && said["writable"] == true {
+        object.read_only = None;
+    }
+    object
 }
 
 /// The type of a field's value; of a map's values.

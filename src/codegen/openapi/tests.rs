@@ -221,6 +221,7 @@ fn a_supplement_for_what_does_not_exist_is_refused() {
         r#"get: "/v1/{name=things/*/parts/*}""#,
     ));
     for (section, known) in [
+        ("fields", "t.Part.label, t.Part.name, t.Referred.name"),
         ("operations", "GetPart"),
         ("tags", "Parts"),
         ("parameters", "part_id, thing_id"),
@@ -237,7 +238,7 @@ fn a_supplement_for_what_does_not_exist_is_refused() {
 }
 
 #[test]
-fn a_patch_requires_nothing() {
+fn a_request_requires_less_than_an_answer_and_a_patch_nothing() {
     let rpcs = [
         rpc("AddPart", "Owner", r#"post: "/v1/parts" body: "part""#),
         rpc(
@@ -248,7 +249,17 @@ fn a_patch_requires_nothing() {
     ];
     let document = written(&service(&rpcs.concat()), "{}");
     let schemas = &document["components"]["schemas"];
-    assert_eq!(schemas["Part"]["required"], serde_json::json!(["label"]));
+    // What is answered spells defaults out, and may grow.
+    assert_eq!(
+        schemas["Part"]["required"],
+        serde_json::json!(["name", "label"])
+    );
+    assert_eq!(schemas["Part"].get("additionalProperties"), None);
+    assert_eq!(
+        schemas["PartInput"]["required"],
+        serde_json::json!(["label"])
+    );
+    assert_eq!(schemas["PartInput"]["additionalProperties"], false);
     assert_eq!(schemas["PartPatch"].get("required"), None);
     assert_eq!(schemas["PartPatch"]["additionalProperties"], false);
     let body = &document["paths"]["/v1/things/{thing_id}/parts/{part_id}"]["patch"]["requestBody"];
@@ -294,6 +305,75 @@ fn comments_name_fields_as_json_does_and_codes_that_become_statuses() {
 }
 
 #[test]
+fn a_supplement_adds_examples_and_what_comes_first() {
+    let rpcs = [
+        rpc("AddPart", "Owner", r#"post: "/v1/parts" body: "part""#),
+        rpc("ListParts", "Plain", r#"get: "/v1/parts""#),
+    ];
+    let supplement = r#"{
+        "info": {"description": "Begin here."}, "parameters": {"other": "x"},
+        "operations": {"AddPart": {"requests": {"big": {"summary": "A big part", "value": {"label": "big"}}}}}
+    }"#;
+    let document = written(&service(&rpcs.concat()), supplement);
+    let text = document["info"]["description"].as_str().unwrap();
+    assert!(text.starts_with("Begin here.\n\n"), "{text}");
+    let path = &document["paths"]["/v1/parts"];
+    let examples = path["get"]["parameters"].as_array().unwrap().iter();
+    let examples = examples
+        .filter_map(|parameter| Some((parameter["name"].as_str()?, parameter.get("example")?)));
+    assert_eq!(examples.collect::<Vec<_>>(), [("other", &Value::from("x"))]);
+    assert_eq!(
+        path["post"]["requestBody"]["content"]["application/json"]["examples"],
+        serde_json::json!({"big": {"summary": "A big part", "value": {"label": "big"}}})
+    );
+}
+
+#[test]
+fn the_supplement_says_what_annotations_cannot() {
+    let source = r#"syntax = "proto3";
+        package t;
+        import "google/api/annotations.proto";
+        import "google/api/field_behavior.proto";
+        message Part {
+            string name = 1;
+            string owner = 2 [(google.api.field_behavior) = OUTPUT_ONLY];
+            string maker = 3 [(google.api.field_behavior) = OUTPUT_ONLY];
+            string label = 4 [(google.api.field_behavior) = REQUIRED];
+            int32 size = 5 [(google.api.field_behavior) = REQUIRED];
+        }
+        message Owner { Part part = 1; }
+        service S {
+            rpc UpdatePart(Owner) returns (Part) {
+                option (google.api.http) = {patch: "/v1/{part.name=parts/*}" body: "part"};
+            }
+            rpc AddPart(Owner) returns (Part) {
+                option (google.api.http) = {post: "/v1/parts" body: "part"};
+            }
+        }"#;
+    let services = compile("test.proto", "t", source);
+    let supplement = r#"{"fields": {
+        "t.Part.owner": {"writable": true},
+        "t.Part.label": {"optional": true, "pattern": "^[a-z]*$", "maxLength": 9},
+        "t.Part.size": {"minimum": 1}
+    }}"#;
+    let document = written(&services, supplement);
+    let read_only = |schema: &str, field: &str| {
+        document["components"]["schemas"][schema]["properties"][field]["readOnly"] == true
+    };
+    assert!(!read_only("PartPatch", "owner") && read_only("PartPatch", "maker"));
+    assert!(read_only("Part", "owner"));
+    let part = &document["components"]["schemas"]["PartInput"];
+    assert_eq!(part["required"], serde_json::json!(["size"]));
+    let properties = &part["properties"];
+    let label = &properties["label"];
+    assert_eq!(label["pattern"], "^[a-z]*$");
+    assert_eq!(
+        (&label["maxLength"], &properties["size"]["minimum"]),
+        (&9.into(), &1.into())
+    );
+}
+
+#[test]
 fn a_supplement_adds_headers_and_events() {
     let get = rpc(
         "GetPart",
@@ -301,7 +381,7 @@ fn a_supplement_adds_headers_and_events() {
         r#"get: "/v1/{name=things/*/parts/*}""#,
     );
     let supplement = r#"{"operations": {"GetPart": {
-        "requestHeaders": {"If-None-Match": "What is known."},
+        "requestHeaders": {"If-None-Match": {"description": "What is known.", "pattern": "^x$"}},
         "responseHeaders": {"ETag": "The edition.", "Age": {"description": "Seconds.", "type": "integer"}},
         "events": "event: gone\n\n"
     }}}"#;
@@ -312,6 +392,8 @@ fn a_supplement_adds_headers_and_events() {
         (&header["name"], &header["in"], &header["required"]),
         (&"If-None-Match".into(), &"header".into(), &false.into())
     );
+    assert_eq!(header["description"], "What is known.");
+    assert_eq!(header["schema"]["pattern"], "^x$");
     let responses = &operation["responses"];
     for status in ["200", "304"] {
         let headers = &responses[status]["headers"];

@@ -13,7 +13,7 @@ use utoipa::openapi::{Deprecated, RefOr, Schema, Type};
 use super::annotations::{behavior, deprecated};
 
 /// ProtoJSON's duration. It is not JSON Schema's format `duration`, which is `PT30M`.
-const DURATION: &str = r"^-?[0-9]+(\.[0-9]{1,9})?s$";
+const DURATION: &str = r"^-?[0-9]{1,12}(\.[0-9]{1,9})?s$";
 
 /// The schema of a scalar. Enums and messages are no scalars; they get one that says nothing.
 pub fn scalar(kind: &Kind) -> Object {
