@@ -1,5 +1,6 @@
 //! Who is calling: bearer tokens, and the layer that no API route is without.
 
+mod folder;
 mod layer;
 mod tokens;
 
@@ -7,6 +8,7 @@ use std::sync::Arc;
 
 use tonic::Code;
 
+pub use folder::Folder;
 pub use layer::{AuthLayer, is_grpc};
 pub use tokens::{TokenId, Tokens, TokensError};
 

@@ -1,11 +1,13 @@
 //! The server: what is served where, how connections are accepted, and how it stops. The one room
 //! that knows all others.
 
+mod changes;
 mod cors;
 mod identify;
 mod listen;
 mod reload;
 mod run;
+mod tls;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -27,8 +29,11 @@ use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Pr
 use tower_http::decompression::RequestDecompression;
 
 pub use cors::with_cors;
-pub use listen::serve;
+pub use listen::{serve, serve_tls};
 pub use run::{Error, run};
+pub use tls::{
+    CertificateError, CertificateFiles, Certificates, Renewal, self_signed, usual_names,
+};
 
 use crate::auth::{AuthLayer, is_grpc};
 use crate::docs;
