@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 pub use arguments::ServeArgs;
-pub use security::Security;
+pub use security::{LONGEST_LIFETIME, Security};
 
 /// How the server runs.
 ///
@@ -49,7 +49,7 @@ pub struct Settings {
     #[serde(default)]
     pub lab: Option<PathBuf>,
 
-    /// File with the clients' tokens. Needed unless `demo` or `no_auth` is on.
+    /// File with tokens of clients. Without it, and without `keys`, `demo` or `no_auth` must be on.
     #[arg(long, env = "JUMPSTARTER_GATEWAY_TOKENS", value_name = "PATH")]
     #[serde(default)]
     pub tokens: Option<PathBuf>,
@@ -341,9 +341,13 @@ impl Settings {
              server with --demo",
         );
         refuse_if(
-            !self.demo && !self.no_auth && self.tokens.is_none(),
-            "tokens: missing; name the file with the clients' tokens with --tokens PATH, or ask \
-             nobody for a token with --no-auth (on a loopback address)",
+            has_tokens
+                && self.tokens.is_none()
+                && self.security.keys.is_none()
+                && self.security.token_key.is_none(),
+            "tokens: missing; name a folder for keys with --keys PATH and make tokens with \
+             `jumpstarter-gateway token create`, or name a file with the clients' tokens with \
+             --tokens PATH, or ask nobody for a token with --no-auth (on a loopback address)",
         );
         let limits = self.minimum_duration.zip(self.maximum_duration);
         refuse_if(

@@ -1,10 +1,14 @@
 //! The settings of who is let in, and how what they say is kept from others.
 
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::Args;
 use clap::builder::BoolishValueParser;
 use serde::{Deserialize, Serialize};
+
+/// Far enough; dates stay such that everybody can read them.
+pub const LONGEST_LIFETIME: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
 /// A part of [`super::Settings`].
 #[derive(Args, Clone, PartialEq, Debug, Serialize, Deserialize)]
@@ -19,6 +23,41 @@ pub struct Security {
     #[arg(long, env = "JUMPSTARTER_GATEWAY_KEYS", value_name = "PATH")]
     #[serde(default)]
     pub keys: Option<PathBuf>,
+
+    /// PEM file with the ECDSA P-256 key that tokens are signed with, if it is not to be made and kept
+    /// in `keys`. Keys below the first one sign nothing; tokens that they have signed are good.
+    #[arg(long, env = "JUMPSTARTER_GATEWAY_TOKEN_KEY", value_name = "PATH")]
+    #[serde(default)]
+    pub token_key: Option<PathBuf>,
+
+    /// The issuer (claim `iss`) of tokens that are made and accepted here.
+    #[arg(
+        long,
+        env = "JUMPSTARTER_GATEWAY_TOKEN_ISSUER",
+        value_name = "TEXT",
+        default_value = "jumpstarter-gateway"
+    )]
+    pub token_issuer: String,
+
+    /// The audience (claim `aud`) of tokens that are made and accepted here.
+    #[arg(
+        long,
+        env = "JUMPSTARTER_GATEWAY_TOKEN_AUDIENCE",
+        value_name = "TEXT",
+        default_value = "jumpstarter"
+    )]
+    pub token_audience: String,
+
+    /// A token that is made here lasts so long, unless another time is asked for.
+    #[arg(
+        long,
+        env = "JUMPSTARTER_GATEWAY_TOKEN_LIFETIME",
+        value_name = "DURATION",
+        value_parser = humantime::parse_duration,
+        default_value = "365d"
+    )]
+    #[serde(with = "humantime_serde")]
+    pub token_lifetime: Duration,
 
     /// File with the TLS certificate as PEM, the server's own first. With it, and `tls_key`,
     /// everything is served over TLS. Both are read again when they change.
@@ -87,6 +126,10 @@ impl Security {
                 problems.push(problem.to_owned());
             }
         };
+        refuse_if(
+            self.token_lifetime.is_zero() || self.token_lifetime > LONGEST_LIFETIME,
+            "token_lifetime: must be longer than 0s and not longer than 100years",
+        );
         refuse_if(
             self.tls_cert.is_some() && self.tls_key.is_none(),
             "tls_key: missing; name the file with the private key of tls_cert",

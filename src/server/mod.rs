@@ -30,7 +30,7 @@ use tower_http::decompression::RequestDecompression;
 
 pub use cors::with_cors;
 pub use listen::{serve, serve_tls};
-pub use run::{Error, run};
+pub use run::{Error, run, span, system_time, token_sources};
 pub use tls::{
     CertificateError, CertificateFiles, Certificates, Renewal, self_signed, usual_names,
 };

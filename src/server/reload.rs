@@ -1,11 +1,13 @@
-//! Takes over changes of the lab file while the server runs.
+//! Takes over changes of the lab file and of the tokens while the server runs.
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use tokio::task::spawn_blocking;
 
 use super::changes::Changes;
+use crate::auth::Tokens;
 use crate::lab::{self, Lab};
 use crate::lease::Name;
 use crate::store::Store;
@@ -28,6 +30,28 @@ pub async fn follow(path: PathBuf, mut changes: Changes, mut lab: Lab, store: St
                     tracing::error!("{line}");
                 }
                 tracing::error!("the lab has errors; the server keeps the one it has");
+            }
+        }
+    }
+}
+
+/// Takes over changes of the tokens file, of keys and of early ends, for as long as the server runs.
+pub async fn follow_tokens(tokens: Arc<Tokens>, mut changes: Changes) {
+    while changes.next().await {
+        let reload = tokens.clone();
+        let Ok(read) = spawn_blocking(move || reload.reload()).await else {
+            return;
+        };
+        match read {
+            Ok(()) => {
+                let (keys, listed) = tokens.counts();
+                tracing::info!(keys, listed, "the tokens were read again");
+            }
+            Err(errors) => {
+                for line in errors.to_string().lines() {
+                    tracing::error!("{line}");
+                }
+                tracing::error!("the tokens have errors; the server keeps those it has");
             }
         }
     }

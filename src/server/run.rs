@@ -2,7 +2,7 @@
 
 use std::fmt;
 use std::io::Write as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -13,7 +13,7 @@ use super::changes::Changes;
 use super::reload;
 use super::tls::{self, CertificateFiles, Certificates};
 use super::{Readiness, router, serve, serve_tls, with_cors};
-use crate::auth::{AuthLayer, Folder, Tokens};
+use crate::auth::{AuthLayer, Folder, Sources, Tokens};
 use crate::config::{LogFormat, Settings};
 use crate::lab::{self, Lab};
 use crate::lease::{self, Timestamp};
@@ -121,12 +121,13 @@ fn authentication(
     settings: &Settings,
     store: &Store,
 ) -> Result<(AuthLayer, Option<Arc<Tokens>>), Error> {
-    let Some(file) = &settings.tokens else {
+    if settings.demo || settings.no_auth {
         return Ok((AuthLayer::open(ANYBODY), None));
-    };
-    let grace = span(settings.rotated_token_grace);
-    let tokens = Tokens::load(file, grace).map_err(|error| Error(error.to_string()))?;
-    for client in tokens.clients() {
+    }
+    let sources = token_sources(settings)?;
+    let changes = Changes::of(sources.files()).map_err(no_signals)?;
+    let tokens = Tokens::open(sources).map_err(|error| Error(error.to_string()))?;
+    for client in tokens.listed_clients() {
         if store.read(|book, _| book.client(&client).is_none()) {
             let (namespace, id) = (&client.namespace, &client.id);
             tracing::warn!(
@@ -135,10 +136,32 @@ fn authentication(
         }
     }
     let tokens = Arc::new(tokens);
+    tokio::spawn(reload::follow_tokens(tokens.clone(), changes));
     Ok((
         AuthLayer::tokens(tokens.clone(), store.clone()),
         Some(tokens),
     ))
+}
+
+/// Where tokens come from; also for the commands that make and end them.
+///
+/// # Errors
+/// The folder for keys cannot be made.
+pub fn token_sources(settings: &Settings) -> Result<Sources, Error> {
+    let security = &settings.security;
+    Ok(Sources {
+        listed: settings.tokens.clone(),
+        folder: security.keys.as_deref().map(folder).transpose()?,
+        key: security.token_key.clone(),
+        issuer: security.token_issuer.clone(),
+        audience: security.token_audience.clone(),
+        lifetime: span(security.token_lifetime),
+        grace: span(settings.rotated_token_grace),
+    })
+}
+
+fn folder(path: &Path) -> Result<Folder, Error> {
+    Folder::open(path).map_err(|error| Error(format!("keys: {}: {error}", path.display())))
 }
 
 /// Where the certificate is; one of our own is made if there is none yet. None without TLS.
@@ -186,13 +209,13 @@ fn lease_settings(settings: &Settings) -> lease::Settings {
     }
 }
 
-fn span(duration: Duration) -> lease::Duration {
+pub fn span(duration: Duration) -> lease::Duration {
     let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     lease::Duration::new(seconds, duration.subsec_nanos().cast_signed())
 }
 
 /// The wall clock. Before 1970 it is 1970.
-fn system_time() -> Timestamp {
+pub fn system_time() -> Timestamp {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
@@ -240,9 +263,10 @@ fn announce(
     } else {
         "a lab"
     };
-    let asked = match &settings.tokens {
-        Some(_) => "Every call needs a bearer token.".to_owned(),
-        None => format!("Nobody is asked for a token: everybody is the client `{ANYBODY}`."),
+    let asked = if settings.demo || settings.no_auth {
+        format!("Nobody is asked for a token: everybody is the client `{ANYBODY}`.")
+    } else {
+        "Every call needs a bearer token.".to_owned()
     };
     let scheme = if files.is_some() { "https" } else { "http" };
     let url = format!("{scheme}://{address}");
