@@ -204,6 +204,7 @@ impl Lab {
             name: Name::new(NAMESPACE, format!("client-{index}")),
             labels: Labels::from([("team".to_owned(), format!("t{}", index % 10))]),
             username: None,
+            uid: None,
             revision: 0,
         });
         let policies = (0..if has_policies { 5 } else { 0 }).map(|index| Policy {

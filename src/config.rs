@@ -7,6 +7,7 @@
 
 mod arguments;
 mod file;
+mod security;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -20,12 +21,12 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 pub use arguments::ServeArgs;
+pub use security::{LONGEST_LIFETIME, Security};
 
 /// How the server runs.
 ///
 /// Durations are written as numbers with units: `90s`, `30m`, `1h 30m`, `30d`.
 #[derive(Args, Clone, PartialEq, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 #[allow(
     rustdoc::bare_urls,
     rustdoc::broken_intra_doc_links,
@@ -48,7 +49,7 @@ pub struct Settings {
     #[serde(default)]
     pub lab: Option<PathBuf>,
 
-    /// File with the clients' tokens. Needed unless `demo` or `no_auth` is on.
+    /// File with tokens of clients. Without it, and without `keys`, `demo` or `no_auth` must be on.
     #[arg(long, env = "JUMPSTARTER_GATEWAY_TOKENS", value_name = "PATH")]
     #[serde(default)]
     pub tokens: Option<PathBuf>,
@@ -80,6 +81,10 @@ pub struct Settings {
         default_missing_value = "true"
     )]
     pub demo: bool,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub security: Security,
 
     /// Form of the log on standard error: text for people, json for programs.
     #[arg(
@@ -308,6 +313,16 @@ impl Settings {
             "listen: without tokens anybody who can connect can do anything, so `demo` and \
              `no_auth` work on a loopback address only, such as 127.0.0.1:8082",
         );
+        let has_tokens = !self.demo && !self.no_auth;
+        refuse_if(
+            has_tokens
+                && !self.listen.ip().is_loopback()
+                && !self.security.has_tls()
+                && !self.security.allow_plaintext,
+            "listen: others can reach this address, and without TLS they can read the tokens that \
+             pass; add --tls-self-signed or --tls-cert and --tls-key, or, if something in front has \
+             TLS, --allow-plaintext",
+        );
         refuse_if(
             self.demo && self.lab.is_some(),
             "lab: `demo` brings its own lab; leave out one of them",
@@ -326,9 +341,13 @@ impl Settings {
              server with --demo",
         );
         refuse_if(
-            !self.demo && !self.no_auth && self.tokens.is_none(),
-            "tokens: missing; name the file with the clients' tokens with --tokens PATH, or ask \
-             nobody for a token with --no-auth (on a loopback address)",
+            has_tokens
+                && self.tokens.is_none()
+                && self.security.keys.is_none()
+                && self.security.token_key.is_none(),
+            "tokens: missing; name a folder for keys with --keys PATH and make tokens with \
+             `jumpstarter-gateway token create`, or name a file with the clients' tokens with \
+             --tokens PATH, or ask nobody for a token with --no-auth (on a loopback address)",
         );
         let limits = self.minimum_duration.zip(self.maximum_duration);
         refuse_if(
@@ -360,6 +379,7 @@ impl Settings {
             "cors_origins: an origin is a scheme, a host and perhaps a port, such as \
              https://lab.example.com or http://localhost:3000, or `*` for all",
         );
+        problems.extend(self.security.problems());
         if problems.is_empty() {
             Ok(())
         } else {

@@ -87,6 +87,12 @@ impl Fault {
         self.code
     }
 
+    /// The stable reason, for programs.
+    #[must_use]
+    pub fn reason(&self) -> &'static str {
+        self.reason
+    }
+
     /// The status that goes on the wire.
     #[must_use]
     pub fn into_proto(self) -> rpc::Status {

@@ -1,12 +1,16 @@
 //! The command line, nothing else.
 
+#[path = "main/token.rs"]
+mod token;
+
 use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
 
-use clap::{Args, CommandFactory, Parser, Subcommand, ValueEnum};
+use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use jumpstarter_gateway::config::{LogFormat, ServeArgs, Settings};
 use jumpstarter_gateway::{client, docs, lab, server};
+use token::TokenCommand;
 use tracing_subscriber::EnvFilter;
 
 /// Jumpstarter's client API as REST/JSON and gRPC, over a lease engine of its own.
@@ -48,6 +52,9 @@ enum Command {
     /// Show settings.
     #[command(subcommand)]
     Config(ConfigCommand),
+    /// Make, look at and end tokens of clients.
+    #[command(subcommand)]
+    Token(TokenCommand),
     /// Print a completion script for a shell.
     Completions {
         /// The shell to complete for.
@@ -82,7 +89,8 @@ enum ConfigCommand {
 }
 
 fn main() -> ExitCode {
-    match run(Cli::parse().command) {
+    let parsed = Cli::from_arg_matches(&cli().get_matches());
+    match run(parsed.unwrap_or_else(|error| error.exit()).command) {
         Ok(code) => code,
         Err(message) => {
             for line in message.lines() {
@@ -92,6 +100,18 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// The command line; commands about tokens show those settings only that matter to them.
+fn cli() -> clap::Command {
+    let hide = |argument: clap::Arg| {
+        let is_setting = argument.get_env().is_some();
+        let matters = token::SETTINGS.contains(&argument.get_id().as_str());
+        argument.hide(is_setting && !matters)
+    };
+    Cli::command().mut_subcommand("token", |command| {
+        command.mut_subcommands(|command| command.mut_args(hide))
+    })
 }
 
 fn run(command: Command) -> Result<ExitCode, String> {
@@ -115,14 +135,10 @@ fn run(command: Command) -> Result<ExitCode, String> {
                     .map_err(|error| error.to_string())?,
             )
         }
+        Command::Token(command) => print(&token::run(command)?),
         Command::Completions { shell } => {
             let mut script = vec![];
-            clap_complete::generate(
-                shell,
-                &mut Cli::command(),
-                "jumpstarter-gateway",
-                &mut script,
-            );
+            clap_complete::generate(shell, &mut cli(), "jumpstarter-gateway", &mut script);
             print(&String::from_utf8_lossy(&script))
         }
     }

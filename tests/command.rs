@@ -190,3 +190,92 @@ fn a_stop_does_not_wait_for_ever() {
     signal(&server.process, "-TERM");
     assert!(server.process.wait().unwrap().success());
 }
+
+/// Everything that tokens are made from and checked against, in a folder.
+fn token(folder: &std::path::Path, args: &[&str]) -> (i32, String, String) {
+    let keys = format!("--keys={}", folder.join("keys").display());
+    let lab = format!("--lab={}", folder.join("lab.yaml").display());
+    run(&[&["token"], args, &[&*keys, &*lab]].concat())
+}
+
+#[test]
+fn tokens_are_made_looked_at_and_ended() {
+    let folder = tempfile::tempdir().unwrap();
+    let lab =
+        "apiVersion: jumpstarter.dev/v1alpha1\nkind: Client\nmetadata: {name: ada, uid: one}\n";
+    std::fs::write(folder.path().join("lab.yaml"), lab).unwrap();
+    let (code, made, told) = token(folder.path(), &["create", "ada", "--lifetime=30d"]);
+    assert_eq!(code, 0, "{told}");
+    let made = made.strip_suffix('\n').unwrap();
+    assert!(
+        made.split('.').count() == 3 && !made.contains(char::is_whitespace),
+        "{made}"
+    );
+    assert!(
+        told.contains("of the client default/ada, good until 20"),
+        "{told}"
+    );
+
+    let (code, shown, _) = token(folder.path(), &["inspect", made]);
+    assert_eq!(code, 0);
+    for expected in [
+        "\"alg\": \"ES256\"",
+        "\"sub\": \"client:default:ada:one\"",
+        "accepted: client default/ada, token ",
+    ] {
+        assert!(shown.contains(expected), "{expected} in {shown}");
+    }
+    let id = shown.trim_end().rsplit(' ').next().unwrap().to_owned();
+    let (code, ended, _) = token(folder.path(), &["revoke", &id]);
+    assert_eq!(
+        (code, ended),
+        (0, format!("token {id} is worth nothing from now on\n"))
+    );
+    let (_, shown, _) = token(folder.path(), &["inspect", made]);
+    assert!(
+        shown.contains("refused: failed to authenticate token: it was revoked (TOKEN_REVOKED)"),
+        "{shown}"
+    );
+
+    let (code, id, _) = token(folder.path(), &["rotate-key"]);
+    assert_eq!(code, 0);
+    let id = id.split(' ').nth(6).unwrap();
+    let (_, made, _) = token(folder.path(), &["create", "ada"]);
+    let (_, shown, _) = token(folder.path(), &["inspect", made.trim()]);
+    assert!(
+        shown.contains(&format!("\"kid\": \"{id}\"")),
+        "{id} in {shown}"
+    );
+}
+
+#[test]
+fn a_token_that_cannot_be_made_or_ended_is_explained() {
+    let folder = tempfile::tempdir().unwrap();
+    let lab = "apiVersion: jumpstarter.dev/v1alpha1\nkind: Client\nmetadata: {name: ada}\n";
+    std::fs::write(folder.path().join("lab.yaml"), lab).unwrap();
+    for (args, expected) in [
+        (
+            &["create", "eve"][..],
+            "has no client eve in the namespace default",
+        ),
+        (
+            &["create", "ada", "--namespace=lab"],
+            "has no client ada in the namespace lab",
+        ),
+        (
+            &["create", "ada", "--lifetime=0s"],
+            "lifetime: must be longer than 0s",
+        ),
+        (&["revoke", "nonsense"], "neither a token nor the id of one"),
+    ] {
+        let (code, out, told) = token(folder.path(), args);
+        assert_eq!((code, &*out), (1, ""), "{args:?}");
+        assert!(
+            told.starts_with("error: ") && told.contains(expected),
+            "{args:?}: {told}"
+        );
+    }
+    let (code, _, told) = run(&["token", "create", "ada"]);
+    assert_eq!(code, 1);
+    assert!(told.starts_with("error: keys: missing"), "{told}");
+}

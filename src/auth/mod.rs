@@ -1,14 +1,21 @@
 //! Who is calling: bearer tokens, and the layer that no API route is without.
 
+mod endings;
+mod folder;
+mod jwt;
+mod keys;
 mod layer;
+mod listed;
 mod tokens;
 
 use std::sync::Arc;
 
 use tonic::Code;
 
+pub use folder::Folder;
+pub use jwt::{Issued, uid};
 pub use layer::{AuthLayer, Authenticated, is_grpc};
-pub use tokens::{TokenId, Tokens, TokensError};
+pub use tokens::{Identity, Sources, Tokens, TokensError};
 
 use crate::fault::Fault;
 
@@ -19,8 +26,8 @@ pub struct Caller {
     pub client: Arc<str>,
     /// Its namespace; none where nobody is authenticated, and every namespace is open.
     pub namespace: Option<Arc<str>>,
-    /// The token it showed.
-    pub token: Option<TokenId>,
+    /// Whom the token stands for that it showed.
+    pub identity: Option<Arc<Identity>>,
 }
 
 impl Caller {

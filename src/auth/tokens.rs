@@ -1,256 +1,488 @@
-//! Tokens: read from a file, looked up by digest, and rotated.
-//!
-//! The file is of the kind Kubernetes calls a static token file: a line for each token,
-//! `token,client:NAMESPACE:NAME`. Empty lines and lines that start with `#` say nothing.
+//! All tokens that are accepted: those of the tokens file, and our own JWTs. Knows where they are
+//! kept, and which of them end early; whether their clients exist is for others to say.
 
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, PoisonError, RwLock};
+use std::fs::File;
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
-use base64::Engine as _;
-use base64::engine::general_purpose::URL_SAFE_NO_PAD;
-use sha2::{Digest, Sha256};
+use tonic::Code;
+use uuid::Uuid;
 
-use crate::lease::{Duration, Name, Timestamp};
+use super::endings::{Ending, Endings, Why};
+use super::folder::Folder;
+use super::jwt::{self, Claims, Issued, Issuer, refused};
+use super::keys::{self, Keys};
+use super::listed::{self, Fingerprint};
+use crate::fault::Fault;
+use crate::lease::{Client, Duration, Name, Timestamp};
 
-/// What a token is known by: its SHA-256. Tokens themselves are not kept, and comparing digests
-/// tells an attacker nothing of how near a guess was.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub struct TokenId([u8; 32]);
+/// The files in the folder for keys.
+const KEYS: &str = "token-keys.pem";
+const ENDED: &str = "ended-tokens";
 
-/// How long a token lasts that rotation made, as upstream's do.
-const LIFETIME: Duration = Duration::from_seconds(365 * 24 * 60 * 60);
+/// How many verified tokens are remembered, so that a signature is looked at once only.
+const REMEMBERED: usize = 10_000;
 
-/// All tokens that are accepted.
+/// Where tokens come from, and how those are that are made here.
+#[derive(Clone, Debug)]
+pub struct Sources {
+    /// The tokens file.
+    pub listed: Option<PathBuf>,
+    /// Where keys are, and which tokens ended early. Without it the server makes a key that it
+    /// forgets when it stops, and it forgets ended tokens too.
+    pub folder: Option<Folder>,
+    /// The file with the keys, if that is not the one in the folder.
+    pub key: Option<PathBuf>,
+    /// The claims `iss` and `aud` of tokens that are made and accepted here.
+    pub issuer: String,
+    pub audience: String,
+    /// How long a token lasts that replaces another.
+    pub lifetime: Duration,
+    /// How long a token lives on after it was replaced (rule B17).
+    pub grace: Duration,
+}
+
+impl Default for Sources {
+    fn default() -> Self {
+        Self {
+            listed: None,
+            folder: None,
+            key: None,
+            issuer: "jumpstarter-gateway".to_owned(),
+            audience: "jumpstarter".to_owned(),
+            lifetime: Duration::from_seconds(365 * 24 * 60 * 60),
+            grace: Duration::from_seconds(60 * 60),
+        }
+    }
+}
+
+/// The tokens.
 #[derive(Debug)]
 pub struct Tokens {
-    grants: RwLock<HashMap<TokenId, Grant>>,
-    /// How long a token lives on after it was replaced (rule B17).
-    grace: Duration,
+    sources: Sources,
+    state: RwLock<State>,
+    changing: Mutex<()>,
 }
 
-#[derive(Clone, Debug)]
-struct Grant {
-    client: Arc<Name>,
-    until: Option<Timestamp>,
-}
-
-/// What is wrong with a tokens file, line by line.
 #[derive(Debug)]
-pub struct TokensError {
-    file: PathBuf,
-    problems: Vec<(usize, String)>,
+struct State {
+    listed: HashMap<Fingerprint, Arc<Identity>>,
+    issuer: Issuer,
+    endings: Endings,
+    verified: HashMap<Fingerprint, Arc<Identity>>,
 }
 
-impl fmt::Debug for TokenId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "TokenId({:02x}{:02x}…)", self.0[0], self.0[1])
-    }
+/// Whom a token stands for.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Identity {
+    /// What the token is revoked by.
+    pub id: String,
+    pub client: Name,
+    /// The client's own id when the token was made; none in the tokens file.
+    pub uid: Option<String>,
+    claims: Option<Claims>,
 }
 
-impl TokenId {
-    /// The id of a token.
-    #[must_use]
-    pub fn of(token: &str) -> Self {
-        Self(Sha256::digest(token).into())
-    }
-}
+/// What is wrong with the files that tokens come from, a sentence for each problem.
+#[derive(Debug)]
+pub struct TokensError(Vec<String>);
 
-impl Tokens {
-    /// Reads a tokens file.
-    ///
-    /// # Errors
-    /// The file cannot be read, or lines of it cannot be understood; all of them are named.
-    pub fn load(file: &Path, grace: Duration) -> Result<Self, TokensError> {
-        let error = |problems| TokensError {
-            file: file.to_owned(),
-            problems,
-        };
-        let text =
-            std::fs::read_to_string(file).map_err(|why| error(vec![(0, why.to_string())]))?;
-        Self::parse(&text, grace).map_err(error)
-    }
-
-    fn parse(text: &str, grace: Duration) -> Result<Self, Vec<(usize, String)>> {
-        let mut grants: HashMap<TokenId, Grant> = HashMap::new();
-        let mut problems = vec![];
-        for (index, line) in text.lines().enumerate() {
-            let line = line.trim();
-            if line.is_empty() || line.starts_with('#') {
-                continue;
-            }
-            match grant(line) {
-                Err(problem) => problems.push((index + 1, problem)),
-                Ok((id, client)) => {
-                    let grant = Grant {
-                        client: Arc::new(client),
-                        until: None,
-                    };
-                    if grants.insert(id, grant).is_some() {
-                        problems.push((
-                            index + 1,
-                            "this token stands in an earlier line too".to_owned(),
-                        ));
-                    }
-                }
-            }
-        }
-        if problems.is_empty() {
-            Ok(Self {
-                grants: RwLock::new(grants),
-                grace,
-            })
-        } else {
-            Err(problems)
-        }
-    }
-
-    /// Every client that a token stands for, each once.
-    #[must_use]
-    pub fn clients(&self) -> BTreeSet<Arc<Name>> {
-        let grants = self.grants.read().unwrap_or_else(PoisonError::into_inner);
-        grants.values().map(|grant| grant.client.clone()).collect()
-    }
-
-    /// The client that a token stands for, if it is accepted at this time.
-    #[must_use]
-    pub fn client(&self, id: TokenId, now: Timestamp) -> Option<Arc<Name>> {
-        let grants = self.grants.read().unwrap_or_else(PoisonError::into_inner);
-        let grant = grants.get(&id)?;
-        grant
-            .until
-            .is_none_or(|until| now < until)
-            .then(|| grant.client.clone())
-    }
-
-    /// Makes a new token for the client of an old one, and lets the old one end after the grace
-    /// period. Returns the new token and when it ends.
-    ///
-    /// # Errors
-    /// The system has no randomness to give. None where the old token is not accepted.
-    pub fn rotate(
-        &self,
-        old: TokenId,
-        now: Timestamp,
-    ) -> Result<Option<(String, Timestamp)>, getrandom::Error> {
-        let mut random = [0; 32];
-        getrandom::fill(&mut random)?;
-        let token = URL_SAFE_NO_PAD.encode(random);
-        let until = now + LIFETIME;
-        let mut grants = self.grants.write().unwrap_or_else(PoisonError::into_inner);
-        grants.retain(|_, grant| grant.until.is_none_or(|until| now < until));
-        let Some(grant) = grants.get_mut(&old) else {
-            return Ok(None);
-        };
-        let ends = now + self.grace;
-        grant.until = Some(grant.until.map_or(ends, |until| until.min(ends)));
-        let client = grant.client.clone();
-        grants.insert(
-            TokenId::of(&token),
-            Grant {
-                client,
-                until: Some(until),
-            },
-        );
-        Ok(Some((token, until)))
-    }
-}
-
-/// One line: the token and its client.
-fn grant(line: &str) -> Result<(TokenId, Name), String> {
-    const FORM: &str = "a line is `token,client:NAMESPACE:NAME`";
-    let (token, subject) = line
-        .split_once(',')
-        .ok_or_else(|| format!("there is no comma; {FORM}"))?;
-    let (token, subject) = (token.trim(), subject.trim());
-    if token.is_empty() || !token.bytes().all(|byte| byte.is_ascii_graphic()) {
-        return Err(format!("the token is empty or not plain ASCII; {FORM}"));
-    }
-    let parts: Vec<&str> = subject.split(':').collect();
-    match parts[..] {
-        ["client", namespace, name] if !namespace.is_empty() && !name.is_empty() => {
-            Ok((TokenId::of(token), Name::new(namespace, name)))
-        }
-        _ => Err(format!("`{subject}` is no client; {FORM}")),
+impl TokensError {
+    pub(super) fn new(problems: impl IntoIterator<Item = String>) -> Self {
+        Self(problems.into_iter().collect())
     }
 }
 
 impl fmt::Display for TokensError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let file = self.file.display();
-        for (index, (line, problem)) in self.problems.iter().enumerate() {
-            let separator = if index == 0 { "" } else { "\n" };
-            match line {
-                0 => write!(f, "{separator}{file}: {problem}")?,
-                line => write!(f, "{separator}{file}:{line}: {problem}")?,
-            }
-        }
-        Ok(())
+        f.write_str(&self.0.join("\n"))
     }
 }
 
 impl std::error::Error for TokensError {}
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    const NOON: Timestamp = Timestamp::new(1_800_000_000, 0);
-
-    #[test]
-    fn a_rotated_token_lives_for_its_grace_period() {
-        let tokens = Tokens::parse("old,client:lab:ann\n", Duration::from_seconds(60)).unwrap();
-        let (new, until) = tokens.rotate(TokenId::of("old"), NOON).unwrap().unwrap();
-        let client = |token: &str, at| {
-            tokens
-                .client(TokenId::of(token), at)
-                .map(|name| name.id.to_string())
-        };
-        let later = NOON + Duration::from_seconds(59);
-        assert_eq!(client("old", later).as_deref(), Some("ann"));
-        assert_eq!(client("old", later + Duration::from_seconds(1)), None);
-        assert_eq!(
-            client(&new, until - Duration::new(0, 1)).as_deref(),
-            Some("ann")
-        );
-        assert_eq!(client(&new, until), None);
-    }
-
-    #[test]
-    fn rotating_twice_does_not_give_a_token_more_time() {
-        let tokens = Tokens::parse("old,client:lab:ann", Duration::from_seconds(60)).unwrap();
-        let old = TokenId::of("old");
-        tokens.rotate(old, NOON).unwrap().unwrap();
-        tokens
-            .rotate(old, NOON + Duration::from_seconds(30))
-            .unwrap()
-            .unwrap();
-        assert!(
-            tokens
-                .client(old, NOON + Duration::from_seconds(60))
-                .is_none()
-        );
-    }
-
-    #[test]
-    fn without_grace_the_old_token_ends_at_once() {
-        let tokens = Tokens::parse("old,client:lab:ann", Duration::from_seconds(0)).unwrap();
-        tokens.rotate(TokenId::of("old"), NOON).unwrap().unwrap();
-        assert!(tokens.client(TokenId::of("old"), NOON).is_none());
-    }
-
-    #[test]
-    fn every_bad_line_is_named() {
-        let problems = Tokens::parse(
-            "# lab\n\nabc\nx,client:lab\ny,client:a:b\ny,client:a:c",
-            Duration::default(),
-        );
-        let lines: Vec<usize> = problems
-            .unwrap_err()
+impl Sources {
+    /// The files that tokens come from.
+    #[must_use]
+    pub fn files(&self) -> Vec<PathBuf> {
+        let kept = |folder: &Folder| [KEYS, ENDED].map(|name| folder.file(name));
+        let kept = self.folder.iter().flat_map(kept);
+        self.listed
             .iter()
-            .map(|(line, _)| *line)
-            .collect();
-        assert_eq!(lines, [3, 4, 6]);
+            .chain(&self.key)
+            .cloned()
+            .chain(kept)
+            .collect()
+    }
+
+    fn listed(&self) -> Result<HashMap<Fingerprint, Arc<Identity>>, TokensError> {
+        let Some(file) = &self.listed else {
+            return Ok(HashMap::new());
+        };
+        let listed = listed::load(file)?.into_iter().map(|(token, client)| {
+            let identity = Identity {
+                id: token.to_string(),
+                client,
+                uid: None,
+                claims: None,
+            };
+            (token, Arc::new(identity))
+        });
+        Ok(listed.collect())
+    }
+
+    /// None where there is no file to read them from. Where there should be one, it is made.
+    fn keys(&self) -> Result<Option<Keys>, TokensError> {
+        let (file, pem) = match (&self.key, &self.folder) {
+            (Some(file), _) => (file.clone(), std::fs::read_to_string(file)),
+            (None, Some(folder)) => {
+                let made = match folder.read(KEYS) {
+                    Ok(None) => keys::make()
+                        .map_err(io::Error::other)
+                        .and_then(|pem| folder.replace(KEYS, &pem).map(|()| pem)),
+                    Ok(Some(pem)) => Ok(pem),
+                    Err(error) => Err(error),
+                };
+                (folder.file(KEYS), made)
+            }
+            (None, None) => return Ok(None),
+        };
+        let problem =
+            |error: &dyn fmt::Display| TokensError::new([format!("{}: {error}", file.display())]);
+        let pem = pem.map_err(|error| problem(&error))?;
+        Keys::read(&pem).map(Some).map_err(|error| problem(&error))
+    }
+
+    /// None where there is no file to read them from.
+    fn endings(&self) -> Result<Option<Endings>, TokensError> {
+        let Some(folder) = &self.folder else {
+            return Ok(None);
+        };
+        read_endings(folder).map(Some)
     }
 }
+
+fn read_endings(folder: &Folder) -> Result<Endings, TokensError> {
+    let text = folder
+        .read(ENDED)
+        .map_err(|error| TokensError::new([error.to_string()]))?;
+    text.unwrap_or_default().parse().map_err(|problem| {
+        TokensError::new([format!("{}:{problem}", folder.file(ENDED).display())])
+    })
+}
+
+impl Tokens {
+    /// Reads everything; a key is made where there is none yet.
+    ///
+    /// # Errors
+    /// A file cannot be read, understood or made.
+    pub fn open(sources: Sources) -> Result<Self, TokensError> {
+        let in_memory = || {
+            let made = keys::make().and_then(|pem| Keys::read(&pem));
+            made.map_err(|error| TokensError::new([error.to_string()]))
+        };
+        let issuer = Issuer {
+            name: sources.issuer.clone(),
+            audience: sources.audience.clone(),
+            keys: sources.keys()?.map_or_else(in_memory, Ok)?,
+        };
+        let state = State {
+            listed: sources.listed()?,
+            issuer,
+            endings: sources.endings()?.unwrap_or_default(),
+            verified: HashMap::new(),
+        };
+        Ok(Self {
+            sources,
+            state: RwLock::new(state),
+            changing: Mutex::new(()),
+        })
+    }
+
+    /// Reads the files again.
+    ///
+    /// # Errors
+    /// A file cannot be read or understood; then everything stays as it is.
+    pub fn reload(&self) -> Result<(), TokensError> {
+        let (listed, keys) = (self.sources.listed()?, self.sources.keys()?);
+        let _lock = self.lock()?;
+        let endings = self.sources.endings()?;
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        state.listed = listed;
+        if let Some(keys) = keys {
+            state.issuer.keys = keys;
+        }
+        if let Some(endings) = endings {
+            state.endings = endings;
+        }
+        state.verified.clear();
+        Ok(())
+    }
+
+    /// Every client that a token of the file stands for.
+    #[must_use]
+    pub fn listed_clients(&self) -> BTreeSet<Name> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state
+            .listed
+            .values()
+            .map(|identity| identity.client.clone())
+            .collect()
+    }
+
+    /// How many keys there are that tokens may be signed with, and how many tokens the file lists.
+    #[must_use]
+    pub fn counts(&self) -> (usize, usize) {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        (state.issuer.keys.count(), state.listed.len())
+    }
+
+    /// Whom a token stands for, if that needs no cryptography: it is in the tokens file, or was
+    /// verified before.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED: the token has ended.
+    pub fn known(&self, token: &str, now: Timestamp) -> Result<Option<Arc<Identity>>, Fault> {
+        let fingerprint = Fingerprint::of(token);
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let found = state
+            .listed
+            .get(&fingerprint)
+            .or_else(|| state.verified.get(&fingerprint));
+        let Some(identity) = found else {
+            return Ok(None);
+        };
+        state.expect_good(identity, now)?;
+        Ok(Some(identity.clone()))
+    }
+
+    /// Whom a token stands for.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED, with a reason of its own for everything that can be wrong with a token.
+    pub fn authenticate(&self, token: &str, now: Timestamp) -> Result<Arc<Identity>, Fault> {
+        if let Some(identity) = self.known(token, now)? {
+            return Ok(identity);
+        }
+        if !token.contains('.') {
+            return Err(Fault::unauthenticated(
+                "TOKEN_REJECTED",
+                "failed to authenticate token",
+            ));
+        }
+        let unverified = jwt::look(token)?;
+        let fingerprint = Fingerprint::of(token);
+        let identity = {
+            let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+            if unverified.iss != state.issuer.name {
+                return Err(refused(
+                    "TOKEN_WRONG_ISSUER",
+                    "its issuer is not known here",
+                ));
+            }
+            let claims = state.issuer.verify(token, &unverified)?;
+            let (client, uid) = claims.client()?;
+            let identity = Identity {
+                id: claims
+                    .jti
+                    .clone()
+                    .unwrap_or_else(|| fingerprint.to_string()),
+                uid: Some(uid.to_owned()),
+                client,
+                claims: Some(claims),
+            };
+            state.expect_good(&identity, now)?;
+            Arc::new(identity)
+        };
+        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        // The key may be gone since; then the state was read again, and this one is for once only.
+        if state.issuer.keys.has(unverified.kid.as_deref()) {
+            if state.verified.len() >= REMEMBERED {
+                state.verified.clear();
+            }
+            state.verified.insert(fingerprint, identity.clone());
+        }
+        Ok(identity)
+    }
+
+    /// Makes a token for a client.
+    ///
+    /// # Errors
+    /// UNAVAILABLE: it cannot be signed.
+    pub fn issue(
+        &self,
+        client: &Client,
+        now: Timestamp,
+        lifetime: Duration,
+    ) -> Result<Issued, Fault> {
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        state.issuer.issue(client, now, lifetime)
+    }
+
+    /// Makes a new token for a client in place of an old one, which ends after the grace period.
+    /// Where there is a folder, that is on disk when this returns; so it takes as long as a disk
+    /// does.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED: the old token has ended. UNAVAILABLE: the new one cannot be signed, or the
+    /// old one's end cannot be kept; nothing has changed then.
+    pub fn rotate(&self, old: &Identity, client: &Client, now: Timestamp) -> Result<Issued, Fault> {
+        let issued = self.issue(client, now, self.sources.lifetime)?;
+        let ending = Ending {
+            at: now + self.sources.grace,
+            why: Why::Replaced,
+            until: old.claims.as_ref().and_then(Claims::end),
+        };
+        let ended = self.end(&old.id, ending, now, |present| {
+            expect_not_over(present, now)
+        });
+        let unkept = |cause: TokensError| {
+            tracing::error!(%cause, "the end of a replaced token could not be kept");
+            Fault::new(
+                Code::Unavailable,
+                "KEYS_UNWRITABLE",
+                "no new token can be made at present",
+            )
+        };
+        ended.map_err(unkept)??;
+        Ok(issued)
+    }
+
+    /// The id of a token, and when it ends by itself; the text may be the id. None where it is
+    /// neither. Nothing is checked: a token that is refused can be revoked too.
+    #[must_use]
+    pub fn find(&self, text: &str) -> Option<(String, Option<Timestamp>)> {
+        let fingerprint = Fingerprint::of(text);
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        if state.listed.contains_key(&fingerprint) {
+            return Some((fingerprint.to_string(), None));
+        }
+        if let Some(claims) = text.split('.').nth(1) {
+            let claims: Claims = jwt::part(claims)?;
+            let id = claims
+                .jti
+                .clone()
+                .filter(|_| claims.iss == state.issuer.name);
+            return Some((id.unwrap_or_else(|| fingerprint.to_string()), claims.end()));
+        }
+        let is_id = text.starts_with("sha256:") || Uuid::try_parse(text).is_ok();
+        is_id.then(|| (text.to_owned(), None))
+    }
+
+    /// Ends a token at once, known by its id.
+    ///
+    /// # Errors
+    /// That cannot be kept; nothing has changed then.
+    pub fn revoke(
+        &self,
+        id: &str,
+        until: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<(), TokensError> {
+        let ending = Ending {
+            at: now,
+            why: Why::Revoked,
+            until,
+        };
+        self.end(id, ending, now, |_| Ok(()))?.unwrap_or(());
+        Ok(())
+    }
+
+    /// Puts another key before the others: it signs from now on. Returns its id.
+    ///
+    /// # Errors
+    /// There is no folder, or it cannot be written.
+    pub fn rotate_key(&self) -> Result<String, TokensError> {
+        let problem = |problem: String| TokensError::new([problem]);
+        let Some(folder) = self
+            .sources
+            .folder
+            .as_ref()
+            .filter(|_| self.sources.key.is_none())
+        else {
+            return Err(problem("the keys are not in a folder of ours; put the new key before the others in their file".to_owned()));
+        };
+        let write = || -> io::Result<()> {
+            let _lock = folder.lock()?;
+            let present = folder.read(KEYS)?.unwrap_or_default();
+            let new = keys::make().map_err(io::Error::other)?;
+            folder.replace(KEYS, &format!("{new}{present}"))
+        };
+        write().map_err(|error| problem(error.to_string()))?;
+        self.reload()?;
+        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        Ok(state.issuer.keys.first().id.clone())
+    }
+
+    /// Writes down that a token ends, unless `check` refuses what is known of it so far. Other
+    /// processes may do the same at the same time.
+    fn end(
+        &self,
+        id: &str,
+        ending: Ending,
+        now: Timestamp,
+        check: impl FnOnce(Option<Ending>) -> Result<(), Fault>,
+    ) -> Result<Result<(), Fault>, TokensError> {
+        let _lock = self.lock()?;
+        let mut endings = match self.sources.endings()? {
+            Some(endings) => endings,
+            None => self
+                .state
+                .read()
+                .unwrap_or_else(PoisonError::into_inner)
+                .endings
+                .clone(),
+        };
+        if let Err(fault) = check(endings.of(id)) {
+            return Ok(Err(fault));
+        }
+        endings.end(id, ending);
+        endings.forget(now);
+        if let Some(folder) = &self.sources.folder {
+            let written = folder.replace(ENDED, &endings.to_string());
+            written.map_err(|error| TokensError::new([error.to_string()]))?;
+        }
+        self.state
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .endings = endings;
+        Ok(Ok(()))
+    }
+
+    /// Who changes the early ends of tokens, here and on disk, is alone with them.
+    fn lock(&self) -> Result<(MutexGuard<'_, ()>, Option<File>), TokensError> {
+        let ours = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let folder = self.sources.folder.as_ref();
+        let theirs = folder.map(Folder::lock).transpose();
+        Ok((
+            ours,
+            theirs.map_err(|error| TokensError::new([error.to_string()]))?,
+        ))
+    }
+}
+
+impl State {
+    fn expect_good(&self, identity: &Identity, now: Timestamp) -> Result<(), Fault> {
+        if let Some(claims) = &identity.claims {
+            claims.expect_time(now)?;
+        }
+        expect_not_over(self.endings.of(&identity.id), now)
+    }
+}
+
+fn expect_not_over(ending: Option<Ending>, now: Timestamp) -> Result<(), Fault> {
+    match ending
+        .filter(|ending| ending.at <= now)
+        .map(|ending| ending.why)
+    {
+        None => Ok(()),
+        Some(Why::Revoked) => Err(refused("TOKEN_REVOKED", "it was revoked")),
+        Some(Why::Replaced) => Err(refused("TOKEN_REPLACED", "a newer one has taken its place")),
+    }
+}
+
+#[cfg(test)]
+mod tests;

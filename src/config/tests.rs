@@ -149,12 +149,22 @@ fn every_mistake_of_a_file_is_found_at_its_place() {
 
 #[test]
 fn settings_that_cannot_go_together_are_refused_all_at_once() {
-    let cases: [(&[&str], &[&str]); 8] = [
+    let cases: [(&[&str], &[&str]); 12] = [
         (&[], &["lab: missing", "tokens: missing"]),
         (&["--lab=l"], &["tokens: missing"]),
         (&["--lab=l", "--no-auth", "--listen=[::]:80"], &["listen: "]),
         (&["--demo", "--listen=10.0.0.1:80"], &["listen: "]),
         (&["--demo", "--lab=l", "--tokens=t"], &["lab: ", "tokens: "]),
+        (
+            &["--lab=l", "--tokens=t", "--listen=0.0.0.0:80"],
+            &["listen: others"],
+        ),
+        (&["--demo", "--tls-cert=c"], &["tls_key: missing"]),
+        (&["--demo", "--tls-key=k"], &["tls_cert: missing"]),
+        (
+            &["--demo", "--tls-key=k", "--tls-cert=c", "--tls-self-signed"],
+            &["tls_self_signed: ", "keys: missing"],
+        ),
         (&["--lab=l", "--tokens=t", "--no-auth"], &["tokens: "]),
         (
             &["--demo", "--minimum-duration=2h", "--maximum-duration=1h"],
@@ -187,7 +197,26 @@ fn settings_that_cannot_go_together_are_refused_all_at_once() {
         &["--demo"][..],
         &["--demo", "--no-auth", "--listen=[::1]:0"],
         &["--lab=l", "--no-auth"],
-        &["--lab=l", "--tokens=t", "--listen=0.0.0.0:80"],
+        &[
+            "--lab=l",
+            "--tokens=t",
+            "--listen=0.0.0.0:80",
+            "--allow-plaintext",
+        ],
+        &[
+            "--lab=l",
+            "--tokens=t",
+            "--listen=0.0.0.0:80",
+            "--tls-self-signed",
+            "--keys=k",
+        ],
+        &[
+            "--lab=l",
+            "--tokens=t",
+            "--listen=0.0.0.0:80",
+            "--tls-cert=c",
+            "--tls-key=k",
+        ],
     ] {
         assert_eq!(loaded(flags).err(), None, "{flags:?}");
     }

@@ -1,6 +1,8 @@
 //! Jumpstarter's Kubernetes objects as the lease book wants them: what each kind's fields mean and
 //! which of them are not for us. Knows nothing of files.
 
+use std::sync::Arc;
+
 use crate::lease::grammar::object_name_faults;
 use crate::lease::{
     Client, DeclaredExporter, Duration, Labels, Name, Policy, PolicyRule, Selector,
@@ -105,6 +107,7 @@ fn client(object: &Field) -> Client {
         name: metadata.name,
         labels: metadata.labels,
         username,
+        uid: metadata.uid,
         revision: 0,
     }
 }
@@ -192,6 +195,7 @@ struct Metadata {
     /// Its parts are empty where the document has none that can be used.
     name: Name,
     labels: Labels,
+    uid: Option<Arc<str>>,
     is_static: bool,
 }
 
@@ -234,6 +238,7 @@ fn metadata(object: &Field) -> Metadata {
     Metadata {
         name: Name::new(namespace.unwrap_or_default(), name.unwrap_or_default()),
         labels: own_labels.as_ref().map(labels).unwrap_or_default(),
+        uid: metadata.and_then(|metadata| Some(metadata.get("uid")?.text()?.into())),
         is_static: annotations.is_some_and(|annotations| is_static(&annotations)),
     }
 }

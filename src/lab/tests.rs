@@ -108,6 +108,7 @@ fn what_kubectl_prints_loads_with_a_warning_for_each_status_only() {
             name: Name::new("lab", "ada"),
             labels: labels(&[("team", "kernel")]),
             username: Some("oidc:ada@example.com".into()),
+            uid: None,
             revision: 0,
         }]
     );

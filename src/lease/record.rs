@@ -80,6 +80,8 @@ pub struct Client {
     pub labels: Labels,
     /// `spec.username`: the name an identity provider knows this client by, if any.
     pub username: Option<String>,
+    /// What tells it from an earlier client of the same name, if anything does (`metadata.uid`).
+    pub uid: Option<Arc<str>>,
     pub revision: u64,
 }
 

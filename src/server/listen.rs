@@ -1,4 +1,4 @@
-//! Accepts connections and ends them in good order.
+//! Accepts connections, secures them where there is a certificate, and ends them in good order.
 
 use std::convert::Infallible;
 use std::future::Future;
@@ -9,13 +9,23 @@ use http::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
-use tokio::net::TcpListener;
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::watch;
+use tokio::time::timeout;
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
 use tower::Service;
+
+use super::tls::Certificates;
 
 /// How long a client may take to send the head of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// How long a client may take to agree on keys.
+const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Accepts connections, HTTP/1.1 and HTTP/2 alike, until `stop` completes; then finishes the
 /// requests that are under way, for at most `grace`.
@@ -25,7 +35,34 @@ pub async fn serve<S>(
     stop: impl Future<Output = ()>,
     grace: Duration,
 ) where
-    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + \'static,
+    S::Future: Send,
+{
+    accept(listener, service, None, stop, grace).await;
+}
+
+/// The same over TLS, each connection with the certificate that there is when it begins.
+pub async fn serve_tls<S>(
+    listener: TcpListener,
+    service: S,
+    certificates: Certificates,
+    stop: impl Future<Output = ()>,
+    grace: Duration,
+) where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + \'static,
+    S::Future: Send,
+{
+    accept(listener, service, Some(certificates), stop, grace).await;
+}
+
+async fn accept<S>(
+    listener: TcpListener,
+    service: S,
+    certificates: Option<Certificates>,
+    stop: impl Future<Output = ()>,
+    grace: Duration,
+) where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + \'static,
     S::Future: Send,
 {
     let mut server = auto::Builder::new(TokioExecutor::new());
@@ -35,6 +72,8 @@ pub async fn serve<S>(
         .header_read_timeout(HEADER_TIMEOUT);
     server.http2().timer(TokioTimer::new());
     let connections = GracefulShutdown::new();
+    // Who has not agreed on keys when the server stops has nothing under way.
+    let (serving, is_serving) = watch::channel(());
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = tokio::select! {
@@ -54,26 +93,69 @@ pub async fn serve<S>(
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
-        let service = TowerToHyperService::new(service.clone());
-        let connection = server
-            .serve_connection(TokioIo::new(stream), service)
-            .into_owned();
-        let connection = connections.watch(connection);
-        tokio::spawn(async move {
-            if let Err(error) = connection.await {
-                tracing::debug!(error, "a connection broke off");
+        let (server, service, watcher) = (server.clone(), service.clone(), connections.watcher());
+        match &certificates {
+            None => drop(tokio::spawn(converse(server, service, watcher, stream))),
+            Some(certificates) => {
+                let acceptor = TlsAcceptor::from(certificates.present());
+                let secured = secure(stream, acceptor, is_serving.clone());
+                tokio::spawn(async move {
+                    if let Some(stream) = secured.await {
+                        converse(server, service, watcher, stream).await;
+                    }
+                });
             }
-        });
+        }
     }
-    drop(listener);
+    drop((listener, serving));
     let underway = connections.count();
-    if tokio::time::timeout(grace, connections.shutdown())
-        .await
-        .is_err()
-    {
+    if timeout(grace, connections.shutdown()).await.is_err() {
         tracing::warn!(
             connections = underway,
             "some requests were cut off: they took longer than the grace period"
         );
+    }
+}
+
+/// Agrees on keys with a client. None where that comes to nothing: a probe that hangs up, a scanner,
+/// or a client that does not trust the certificate; the log tells of it at the level `debug`.
+async fn secure(
+    stream: TcpStream,
+    acceptor: TlsAcceptor,
+    mut is_serving: watch::Receiver<()>,
+) -> Option<TlsStream<TcpStream>> {
+    let agreed = tokio::select! {
+        agreed = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)) => agreed,
+        _ = is_serving.changed() => return None,
+    };
+    match agreed {
+        Ok(Ok(stream)) => Some(stream),
+        Ok(Err(error)) => {
+            tracing::debug!(%error, "a TLS handshake failed");
+            None
+        }
+        Err(_) => {
+            tracing::debug!("a TLS handshake took too long");
+            None
+        }
+    }
+}
+
+/// Answers the requests of one connection, to its end.
+async fn converse<S>(
+    server: auto::Builder<TokioExecutor>,
+    service: S,
+    watcher: Watcher,
+    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+) where
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
+{
+    let service = TowerToHyperService::new(service);
+    let connection = server
+        .serve_connection(TokioIo::new(stream), service)
+        .into_owned();
+    if let Err(error) = watcher.watch(connection).await {
+        tracing::debug!(error, "a connection broke off");
     }
 }

@@ -1,12 +1,14 @@
 //! The server: what is served where, how connections are accepted, and how it stops. The one room
 //! that knows all others.
 
+mod changes;
 mod cors;
 mod gateway;
 mod identify;
 mod listen;
 mod reload;
 mod run;
+mod tls;
 
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -26,8 +28,11 @@ use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Pr
 use tower_http::decompression::RequestDecompression;
 
 pub use gateway::Gateway;
-pub use listen::serve;
-pub use run::{Error, run};
+pub use listen::{serve, serve_tls};
+pub use run::{Error, run, span, system_time, token_sources};
+pub use tls::{
+    CertificateError, CertificateFiles, Certificates, Renewal, self_signed, usual_names,
+};
 
 use crate::auth::{AuthLayer, is_grpc};
 use crate::docs;

@@ -1,94 +1,24 @@
-//! Takes over changes of the lab file while the server runs. Files are looked at every now and then,
-//! which works on every file system and for every way of writing; SIGHUP reads them at once.
+//! Takes over changes of the lab file and of the tokens while the server runs.
 
 use std::collections::BTreeMap;
-use std::fs::{self, Metadata};
-use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::PathBuf;
+use std::sync::Arc;
 
-use tokio::signal::unix::Signal;
 use tokio::task::spawn_blocking;
 
+use super::changes::Changes;
+use crate::auth::Tokens;
 use crate::lab::{self, Lab};
 use crate::lease::Name;
 use crate::store::Store;
 
-/// How often the files are looked at. Two looks must agree: whoever writes has finished then.
-const INTERVAL: Duration = Duration::from_millis(500);
-
 /// How many differences a log line names.
 const NAMED: usize = 20;
 
-/// What shows that the files of a lab are as they were.
-#[derive(Clone, PartialEq, Eq, Debug)]
-pub struct Traces(Vec<(PathBuf, [i128; 5])>);
-
-impl Traces {
-    /// Of a file, or of the files in a directory that are a lab's. What cannot be looked at leaves
-    /// none.
-    pub fn of(path: &Path) -> Self {
-        let mut paths = vec![path.to_path_buf()];
-        if let Ok(entries) = fs::read_dir(path) {
-            let entries = entries.filter_map(|entry| Some(entry.ok()?.path()));
-            paths = entries.filter(|path| is_of_a_lab(path)).collect();
-            paths.sort();
-        }
-        // Follows links: Kubernetes mounts the files of a ConfigMap as links.
-        let traces = paths
-            .into_iter()
-            .filter_map(|path| fs::metadata(&path).ok().map(|of| (path, trace(&of))));
-        Self(traces.collect())
-    }
-}
-
-/// Editors leave other files beside those that count.
-fn is_of_a_lab(path: &Path) -> bool {
-    let is_hidden = path
-        .file_name()
-        .is_none_or(|name| name.as_encoded_bytes().starts_with(b"."));
-    let is_yaml = path
-        .extension()
-        .is_some_and(|it| it == "yaml" || it == "yml");
-    is_yaml && !is_hidden
-}
-
-/// Another file, another length, or any write since.
-fn trace(of: &Metadata) -> [i128; 5] {
-    [
-        of.dev().into(),
-        of.ino().into(),
-        of.size().into(),
-        of.ctime().into(),
-        of.ctime_nsec().into(),
-    ]
-}
-
 /// Keeps the store's lab as its files are, for as long as the server runs. `lab` was read from them
-/// after `traces` were taken.
-pub async fn follow(
-    path: PathBuf,
-    mut traces: Traces,
-    mut lab: Lab,
-    store: Store,
-    mut hangup: Signal,
-) {
-    let mut last = traces.clone();
-    loop {
-        let asked = tokio::select! {
-            _ = hangup.recv() => true,
-            () = tokio::time::sleep(INTERVAL) => false,
-        };
-        let look = path.clone();
-        let Ok(now) = spawn_blocking(move || Traces::of(&look)).await else {
-            return;
-        };
-        let has_changed = now != traces && now == last;
-        last.clone_from(&now);
-        if !asked && !has_changed {
-            continue;
-        }
-        traces = now;
+/// after `changes` began to look.
+pub async fn follow(path: PathBuf, mut changes: Changes, mut lab: Lab, store: Store) {
+    while changes.next().await {
         let read = path.clone();
         let Ok(read) = spawn_blocking(move || lab::load(&read)).await else {
             return;
@@ -100,6 +30,28 @@ pub async fn follow(
                     tracing::error!("{line}");
                 }
                 tracing::error!("the lab has errors; the server keeps the one it has");
+            }
+        }
+    }
+}
+
+/// Takes over changes of the tokens file, of keys and of early ends, for as long as the server runs.
+pub async fn follow_tokens(tokens: Arc<Tokens>, mut changes: Changes) {
+    while changes.next().await {
+        let reload = tokens.clone();
+        let Ok(read) = spawn_blocking(move || reload.reload()).await else {
+            return;
+        };
+        match read {
+            Ok(()) => {
+                let (keys, listed) = tokens.counts();
+                tracing::info!(keys, listed, "the tokens were read again");
+            }
+            Err(errors) => {
+                for line in errors.to_string().lines() {
+                    tracing::error!("{line}");
+                }
+                tracing::error!("the tokens have errors; the server keeps those it has");
             }
         }
     }
@@ -194,28 +146,5 @@ mod tests {
         assert_eq!(summary(&expected.map(str::to_owned)), expected.join(", "));
         let many = vec!["added".to_owned(); NAMED + 2];
         assert!(summary(&many).ends_with("added and 2 more"));
-    }
-
-    #[test]
-    fn every_way_of_writing_leaves_a_trace() {
-        let folder = tempfile::tempdir().unwrap();
-        let file = folder.path().join("lab.yaml");
-        let mut last = Traces::of(folder.path());
-        let mut differs = |what: &str, differs: bool| {
-            let now = Traces::of(folder.path());
-            assert_eq!(now != last, differs, "{what}: {now:?} after {last:?}");
-            last = now;
-        };
-        fs::write(&file, "one").unwrap();
-        differs("a new file", true);
-        fs::write(&file, "three").unwrap();
-        differs("another length", true);
-        let other = folder.path().join(".lab.yaml.swp");
-        fs::write(&other, "seven").unwrap();
-        differs("a file beside it", false);
-        fs::rename(&other, &file).unwrap();
-        differs("another file of the same length", true);
-        fs::remove_file(&file).unwrap();
-        differs("no file", true);
     }
 }

@@ -2,15 +2,18 @@
 
 use std::fmt;
 use std::io::Write as _;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::reload::{self, Traces};
-use super::{Readiness, gateway, serve};
-use crate::auth::{AuthLayer, Tokens};
+use super::changes::Changes;
+use super::reload;
+use super::tls::{self, CertificateFiles, Certificates};
+use super::{Readiness, gateway, serve, serve_tls};
+use crate::auth::{AuthLayer, Folder, Sources, Tokens};
 use crate::config::{LogFormat, Settings};
 use crate::lab::{self, Lab};
 use crate::lease::{self, Timestamp};
@@ -40,7 +43,7 @@ impl std::error::Error for Error {}
 pub async fn run(settings: Settings) -> Result<(), Error> {
     let lab_path = settings.lab.clone();
     // Before the files are read, so that no later change is missed.
-    let traces = lab_path.as_deref().map(Traces::of);
+    let changes = lab_path.clone().map(changes_of).transpose()?;
     let lab = lab(&settings)?;
     for warning in &lab.warnings {
         tracing::warn!("{warning}");
@@ -57,10 +60,11 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
         hidden: settings.hidden_labels.clone(),
         deprecated: settings.deprecated_labels.clone(),
     };
-    if let Some((path, traces)) = lab_path.zip(traces) {
-        let hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
-        tokio::spawn(reload::follow(path, traces, lab, store.clone(), hangup));
+    if let Some((path, changes)) = lab_path.zip(changes) {
+        tokio::spawn(reload::follow(path, changes, lab, store.clone()));
     }
+    let files = certificate_files(&settings)?;
+    let certificates = files.clone().map(certificates).transpose()?;
     let clients = Clients::new(store, tokens, labels).with_longest_wait(settings.longest_wait);
     let clients = Arc::new(clients);
     let readiness = Readiness::default();
@@ -78,7 +82,7 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
         ))
     })?;
     let stop = stop_signal().map_err(no_signals)?;
-    announce(&settings, &listener, &summary);
+    announce(&settings, &listener, &summary, files.as_ref());
     readiness.set(true);
     let stopping = readiness.clone();
     let stop = async move {
@@ -87,7 +91,11 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
         clients.stop();
         tracing::info!("stopping: no new connections, requests under way are finished");
     };
-    serve(listener, gateway, stop, settings.shutdown_grace).await;
+    let grace = settings.shutdown_grace;
+    match certificates {
+        None => serve(listener, gateway, stop, grace).await,
+        Some(certificates) => serve_tls(listener, gateway, certificates, stop, grace).await,
+    }
     tracing::info!("stopped");
     Ok(())
 }
@@ -113,12 +121,13 @@ fn authentication(
     settings: &Settings,
     store: &Store,
 ) -> Result<(AuthLayer, Option<Arc<Tokens>>), Error> {
-    let Some(file) = &settings.tokens else {
+    if settings.demo || settings.no_auth {
         return Ok((AuthLayer::open(ANYBODY), None));
-    };
-    let grace = span(settings.rotated_token_grace);
-    let tokens = Tokens::load(file, grace).map_err(|error| Error(error.to_string()))?;
-    for client in tokens.clients() {
+    }
+    let sources = token_sources(settings)?;
+    let changes = Changes::of(sources.files()).map_err(no_signals)?;
+    let tokens = Tokens::open(sources).map_err(|error| Error(error.to_string()))?;
+    for client in tokens.listed_clients() {
         if store.read(|book, _| book.client(&client).is_none()) {
             let (namespace, id) = (&client.namespace, &client.id);
             tracing::warn!(
@@ -127,10 +136,67 @@ fn authentication(
         }
     }
     let tokens = Arc::new(tokens);
+    tokio::spawn(reload::follow_tokens(tokens.clone(), changes));
     Ok((
         AuthLayer::tokens(tokens.clone(), store.clone()),
         Some(tokens),
     ))
+}
+
+/// Where tokens come from; also for the commands that make and end them.
+///
+/// # Errors
+/// The folder for keys cannot be made.
+pub fn token_sources(settings: &Settings) -> Result<Sources, Error> {
+    let security = &settings.security;
+    Ok(Sources {
+        listed: settings.tokens.clone(),
+        folder: security.keys.as_deref().map(folder).transpose()?,
+        key: security.token_key.clone(),
+        issuer: security.token_issuer.clone(),
+        audience: security.token_audience.clone(),
+        lifetime: span(security.token_lifetime),
+        grace: span(settings.rotated_token_grace),
+    })
+}
+
+fn folder(path: &Path) -> Result<Folder, Error> {
+    Folder::open(path).map_err(|error| Error(format!("keys: {}: {error}", path.display())))
+}
+
+/// Where the certificate is; one of our own is made if there is none yet. None without TLS.
+fn certificate_files(settings: &Settings) -> Result<Option<CertificateFiles>, Error> {
+    let security = &settings.security;
+    if let Some((certificate, key)) = security.tls_cert.clone().zip(security.tls_key.clone()) {
+        return Ok(Some(CertificateFiles { certificate, key }));
+    }
+    let Some(keys) = security
+        .keys
+        .as_deref()
+        .filter(|_| security.tls_self_signed)
+    else {
+        return Ok(None);
+    };
+    let folder =
+        Folder::open(keys).map_err(|error| Error(format!("keys: {}: {error}", keys.display())))?;
+    let (mut needed, usual) = tls::usual_names(settings.listen);
+    needed.extend(security.tls_names.iter().cloned());
+    let files = tls::self_signed(&folder, &needed, &usual);
+    files.map(Some).map_err(|error| Error(error.to_string()))
+}
+
+/// The certificate in the files, and whatever it is changed to.
+fn certificates(files: CertificateFiles) -> Result<Certificates, Error> {
+    let changes = Changes::of(vec![files.certificate.clone(), files.key.clone()]);
+    let changes = changes.map_err(no_signals)?;
+    let loaded = Certificates::load(files);
+    let (certificates, renewal) = loaded.map_err(|error| Error(error.to_string()))?;
+    tokio::spawn(renewal.follow(changes));
+    Ok(certificates)
+}
+
+fn changes_of(path: PathBuf) -> Result<Changes, Error> {
+    Changes::of(vec![path]).map_err(no_signals)
 }
 
 fn lease_settings(settings: &Settings) -> lease::Settings {
@@ -143,13 +209,13 @@ fn lease_settings(settings: &Settings) -> lease::Settings {
     }
 }
 
-fn span(duration: Duration) -> lease::Duration {
+pub fn span(duration: Duration) -> lease::Duration {
     let seconds = i64::try_from(duration.as_secs()).unwrap_or(i64::MAX);
     lease::Duration::new(seconds, duration.subsec_nanos().cast_signed())
 }
 
 /// The wall clock. Before 1970 it is 1970.
-fn system_time() -> Timestamp {
+pub fn system_time() -> Timestamp {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
@@ -181,10 +247,15 @@ fn summary(lab: &Lab) -> String {
 }
 
 /// Says where everything is: a log line for programs, a message for people.
-fn announce(settings: &Settings, listener: &TcpListener, summary: &str) {
+fn announce(
+    settings: &Settings,
+    listener: &TcpListener,
+    summary: &str,
+    files: Option<&CertificateFiles>,
+) {
     let address = listener.local_addr().unwrap_or(settings.listen);
     if settings.log_format == LogFormat::Json {
-        tracing::info!(%address, "serving {summary}");
+        tracing::info!(%address, tls = files.is_some(), "serving {summary}");
         return;
     }
     let lab = if settings.demo {
@@ -192,17 +263,28 @@ fn announce(settings: &Settings, listener: &TcpListener, summary: &str) {
     } else {
         "a lab"
     };
-    let asked = match &settings.tokens {
-        Some(_) => "Every call needs a bearer token.".to_owned(),
-        None => format!("Nobody is asked for a token: everybody is the client `{ANYBODY}`."),
+    let asked = if settings.demo || settings.no_auth {
+        format!("Nobody is asked for a token: everybody is the client `{ANYBODY}`.")
+    } else {
+        "Every call needs a bearer token.".to_owned()
     };
-    let url = format!("http://{address}");
+    let scheme = if files.is_some() { "https" } else { "http" };
+    let url = format!("{scheme}://{address}");
+    // Who is to trust a self-signed certificate must be told where it is.
+    let certificate = match files.filter(|_| settings.security.tls_self_signed) {
+        None => String::new(),
+        Some(files) => format!(
+            "\x20 Certificate    {}, self-signed: curl --cacert FILE\n",
+            files.certificate.display()
+        ),
+    };
     let message = format!(
         "jumpstarter-gateway {version} serves {lab} with {summary}. {asked}\n\
          \n\
          \x20 Swagger UI     {url}/swagger-ui/\n\
          \x20 OpenAPI        {url}/openapi.json\n\
          \x20 REST and gRPC  {url}\n\
+         {certificate}\
          \n\
          Stop it with Ctrl-C.\n",
         version = env!("CARGO_PKG_VERSION"),

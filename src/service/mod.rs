@@ -19,6 +19,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::sync::watch::Sender;
+use tokio::task::spawn_blocking;
 use tonic::metadata::MetadataValue;
 use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
@@ -352,27 +353,29 @@ impl ClientService for Clients {
         let namespace = names::parent(&request.get_ref().parent)?;
         let caller = Caller::of(&request)?;
         caller.authorize(&namespace)?;
-        let (Some(tokens), Some(token)) = (&self.tokens, caller.token) else {
+        let (Some(tokens), Some(identity)) = (&self.tokens, &caller.identity) else {
             let message =
                 "this server does not authenticate its callers, so there is no token to rotate";
             return Err(Fault::new(Code::FailedPrecondition, "AUTHENTICATION_OFF", message).into());
         };
-        let rotated = tokens.rotate(token, self.store.now()).map_err(|cause| {
-            tracing::error!(%cause, "the system gave no randomness for a new token");
-            Fault::new(
-                Code::Unavailable,
-                "NO_RANDOMNESS",
-                "no new token can be made at present",
+        let client = self
+            .store
+            .read(|book, _| book.client(&identity.client).cloned());
+        // The lab may have changed since the layer looked.
+        let client = client.ok_or_else(|| {
+            Fault::unauthenticated(
+                "CLIENT_UNKNOWN",
+                "the token's client does not exist any more",
             )
         })?;
-        // Another call may have ended the token since the layer looked at it.
-        let (token, expiry) = rotated.ok_or_else(|| {
-            Fault::unauthenticated("TOKEN_REJECTED", "failed to authenticate token")
-        })?;
-        tracing::info!(client = %caller.client, %namespace, "a token was rotated");
+        let (tokens, identity, now) = (tokens.clone(), identity.clone(), self.store.now());
+        // It waits for the disk.
+        let rotated = spawn_blocking(move || tokens.rotate(&identity, &client, now)).await;
+        let issued = rotated.map_err(|_| refusal::stopping())??;
+        tracing::info!(client = %caller.client, %namespace, id = issued.id, "a token was rotated");
         Ok(Response::new(pb::RotateTokenResponse {
-            token,
-            expiry: Some(convert::timestamp(expiry)),
+            token: issued.token,
+            expiry: Some(convert::timestamp(issued.ends)),
         }))
     }
 }

@@ -8,6 +8,7 @@
 )]
 
 mod harness;
+mod program;
 
 mod binding;
 mod grpc;
@@ -16,6 +17,7 @@ mod leases;
 mod library;
 mod refusals;
 mod reload;
+mod tls;
 mod tokens;
 mod transcoding;
 mod waiting;

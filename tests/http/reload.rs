@@ -2,115 +2,22 @@
 //! it stops.
 
 use std::fs;
-use std::io::{BufRead, BufReader};
-use std::path::PathBuf;
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
 use serde_json::Value;
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
 use crate::harness::{answer, client};
+use crate::program::{PATIENCE, Program};
 
-/// What no wait in a test may exceed.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-/// A gateway in a process of its own, which serves a lab file.
-struct Program {
-    process: Child,
-    url: String,
-    log: UnboundedReceiver<String>,
-    folder: tempfile::TempDir,
-}
-
-impl Program {
-    fn start(lab: &str) -> Self {
-        let folder = tempfile::tempdir().unwrap();
-        fs::write(folder.path().join("lab.yaml"), lab).unwrap();
-        let mut process = Command::new(env!("CARGO_BIN_EXE_jumpstarter-gateway"))
-            .args(["serve", "--no-auth", "--listen", "127.0.0.1:0", "--lab"])
-            .arg(folder.path())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let out = BufReader::new(process.stdout.take().unwrap());
-        let announced =
-            |line: std::io::Result<String>| Some(line.unwrap().split_once("gRPC  ")?.1.to_owned());
-        let url = out.lines().find_map(announced).unwrap();
-        let (lines, log) = unbounded_channel();
-        let errors = BufReader::new(process.stderr.take().unwrap());
-        std::thread::spawn(move || {
-            for line in errors.lines().map_while(Result::ok) {
-                if lines.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        Self {
-            process,
-            url,
-            log,
-            folder,
-        }
-    }
-
-    fn file(&self) -> PathBuf {
-        self.folder.path().join("lab.yaml")
-    }
-
-    /// Writes the lab as editors do: another file, renamed over the old one.
-    fn save(&self, lab: &str) {
-        let draft = self.folder.path().join(".lab.yaml.swp");
-        fs::write(&draft, lab).unwrap();
-        fs::rename(&draft, self.file()).unwrap();
-    }
-
-    fn signal(&self, name: &str) {
-        let id = self.process.id().to_string();
-        let sent = Command::new("kill")
-            .args(["-s", name, &id])
-            .status()
-            .unwrap();
-        assert!(sent.success(), "{name}");
-    }
-
-    /// The next line of the log that holds a text.
-    async fn logged(&mut self, text: &str) -> String {
-        let mut others = vec![];
-        let found = async {
-            while let Some(line) = self.log.recv().await {
-                if line.contains(text) {
-                    return Some(line);
-                }
-                others.push(line);
-            }
-            None
-        };
-        let found = tokio::time::timeout(PATIENCE, found).await;
-        found
-            .ok()
-            .flatten()
-            .unwrap_or_else(|| panic!("no {text:?} in the log:\n{}", others.join("\n")))
-    }
-
-    async fn exporters(&self) -> Vec<(String, String)> {
-        let url = format!("{}/v1/namespaces/default/exporters", self.url);
-        let list = answer(client().get(url)).await.value();
-        let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        let exporters = list["exporters"].as_array().unwrap();
-        exporters
-            .iter()
-            .map(|one| (text(&one["name"]), text(&one["labels"]["board"])))
-            .collect()
-    }
-}
-
-impl Drop for Program {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+async fn exporters(program: &Program) -> Vec<(String, String)> {
+    let url = format!("{}/v1/namespaces/default/exporters", program.url);
+    let list = answer(client().get(url)).await.value();
+    let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
+    let exporters = list["exporters"].as_array().unwrap();
+    exporters
+        .iter()
+        .map(|one| (text(&one["name"]), text(&one["labels"]["board"])))
+        .collect()
 }
 
 fn lab(exporters: &[(&str, &str)]) -> String {
@@ -133,7 +40,7 @@ fn shown(exporters: &[(&str, &str)]) -> Vec<(String, String)> {
 
 #[tokio::test]
 async fn a_changed_lab_is_taken_over_and_a_wrong_one_is_not() {
-    let mut program = Program::start(&lab(&[("a", "rpi4"), ("b", "rpi4")]));
+    let mut program = Program::start(&["--no-auth"], &lab(&[("a", "rpi4"), ("b", "rpi4")]));
     program.save(&lab(&[("a", "rpi5"), ("c", "rpi4")]));
     let line = program.logged("the lab was read again").await;
     for change in [
@@ -144,19 +51,19 @@ async fn a_changed_lab_is_taken_over_and_a_wrong_one_is_not() {
         assert!(line.contains(change), "{line}");
     }
     let expected = shown(&[("a", "rpi5"), ("c", "rpi4")]);
-    assert_eq!(program.exporters().await, expected);
+    assert_eq!(exporters(&program).await, expected);
 
     program.save("apiVersion: jumpstarter.dev/v1alpha1\nkind: Exporter\nmetadata: {}\n");
     let line = program.logged("lab.yaml:3").await;
     assert!(line.contains("name"), "{line}");
     program.logged("the server keeps the one it has").await;
-    assert_eq!(program.exporters().await, expected);
+    assert_eq!(exporters(&program).await, expected);
 
     // In place, as a shell does.
-    fs::write(program.file(), lab(&[("a", "rpi5")])).unwrap();
+    fs::write(program.file("lab.yaml"), lab(&[("a", "rpi5")])).unwrap();
     let line = program.logged("the lab was read again").await;
     assert!(line.contains("removed exporter default/c"), "{line}");
-    assert_eq!(program.exporters().await, shown(&[("a", "rpi5")]));
+    assert_eq!(exporters(&program).await, shown(&[("a", "rpi5")]));
 
     program.signal("HUP");
     program.logged("nothing in it has changed").await;
@@ -164,7 +71,7 @@ async fn a_changed_lab_is_taken_over_and_a_wrong_one_is_not() {
 
 #[tokio::test]
 async fn who_waits_is_sent_away_when_the_server_stops() {
-    let mut program = Program::start(&lab(&[("a", "rpi4")]));
+    let mut program = Program::start(&["--no-auth"], &lab(&[("a", "rpi4")]));
     let leases = format!("{}/v1/namespaces/default/leases", program.url);
     let create = || {
         let request = client()

@@ -1,6 +1,6 @@
 //! Who may do what: bearer tokens over REST and gRPC.
 
-use jumpstarter_gateway::auth::Tokens;
+use jumpstarter_gateway::auth::{Sources, Tokens};
 use jumpstarter_gateway::lab;
 use jumpstarter_gateway::lease::Duration;
 
@@ -33,7 +33,12 @@ async fn gateway() -> Gateway {
     std::fs::write(&lab_file, LAB).unwrap();
     let tokens_file = folder.path().join("tokens.csv");
     std::fs::write(&tokens_file, TOKENS).unwrap();
-    let tokens = Tokens::load(&tokens_file, Duration::from_seconds(0)).unwrap();
+    let sources = Sources {
+        listed: Some(tokens_file),
+        grace: Duration::from_seconds(0),
+        ..Sources::default()
+    };
+    let tokens = Tokens::open(sources).unwrap();
     Gateway::with_tokens(lab::load(&lab_file).unwrap(), tokens).await
 }
 
@@ -56,22 +61,28 @@ async fn without_an_accepted_token_nobody_gets_in() {
     gateway.as_holder_of("old-token").get(leases).await.refused(
         401,
         16,
-        "TOKEN_REJECTED",
-        "failed to authenticate token",
+        "CLIENT_UNKNOWN",
+        "failed to authenticate token: its client does not exist",
     );
     let basic = gateway
         .request("GET", leases)
         .header("authorization", "Basic YTpi");
-    answer(basic)
-        .await
-        .refused(401, 16, "TOKEN_MALFORMED", "malformed authorization header");
+    answer(basic).await.refused(
+        401,
+        16,
+        "AUTHORIZATION_MALFORMED",
+        "malformed authorization header",
+    );
     let twice = gateway
         .request("GET", leases)
         .header("authorization", "Bearer a")
         .header("authorization", "Bearer b");
-    answer(twice)
-        .await
-        .refused(401, 16, "TOKEN_MALFORMED", "multiple authorization headers");
+    answer(twice).await.refused(
+        401,
+        16,
+        "AUTHORIZATION_MALFORMED",
+        "multiple authorization headers",
+    );
     let lower = gateway
         .request("GET", leases)
         .header("authorization", "bearer ann-token");
@@ -177,5 +188,5 @@ async fn a_rotated_token_takes_the_place_of_the_old_one() {
     assert_eq!(new.get("/v1/namespaces/lab/leases").await.status, 200);
     ann.get("/v1/namespaces/lab/leases")
         .await
-        .refused(401, 16, "TOKEN_REJECTED", "");
+        .refused(401, 16, "TOKEN_REPLACED", "");
 }

@@ -215,6 +215,7 @@ impl Actor {
                 name: name(id),
                 labels,
                 username: None,
+                uid: None,
                 revision: 0,
             }
         });

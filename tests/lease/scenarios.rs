@@ -213,6 +213,7 @@ impl Play {
             name,
             labels,
             username: None,
+            uid: None,
             revision: 0,
         };
         self.clients.insert(step.word(0).to_owned(), client);

@@ -95,7 +95,9 @@ pub(super) fn replace(
     for client in clients {
         let present = book.client(&client.name);
         let unchanged = |present: &Arc<Client>| {
-            present.labels == client.labels && present.username == client.username
+            present.labels == client.labels
+                && present.username == client.username
+                && present.uid == client.uid
         };
         if !present.is_some_and(unchanged) {
             let client = Client {
