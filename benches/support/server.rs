@@ -61,7 +61,14 @@ impl Server {
                         schedule,
                     })
                     .unwrap();
-                server::serve(listener, service, std::future::pending(), Duration::ZERO).await;
+                server::serve(
+                    listener,
+                    service,
+                    None,
+                    std::future::pending(),
+                    Duration::ZERO,
+                )
+                .await;
             });
         };
         // Named, for a profiler to tell them apart.

@@ -28,42 +28,17 @@ const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Accepts connections, HTTP/1.1 and HTTP/2 alike, until `stop` completes; then finishes the
-/// requests that are under way, for at most `grace`.
+/// requests that are under way, for at most `grace`. With certificates it does so over TLS, each
+/// connection with the one that there is when it begins.
 pub async fn serve<S>(
-    listener: TcpListener,
-    service: S,
-    stop: impl Future<Output = ()>,
-    grace: Duration,
-) where
-    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + \'static,
-    S::Future: Send,
-{
-    accept(listener, service, None, stop, grace).await;
-}
-
-/// The same over TLS, each connection with the certificate that there is when it begins.
-pub async fn serve_tls<S>(
-    listener: TcpListener,
-    service: S,
-    certificates: Certificates,
-    stop: impl Future<Output = ()>,
-    grace: Duration,
-) where
-    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + \'static,
-    S::Future: Send,
-{
-    accept(listener, service, Some(certificates), stop, grace).await;
-}
-
-async fn accept<S>(
     listener: TcpListener,
     service: S,
     certificates: Option<Certificates>,
     stop: impl Future<Output = ()>,
     grace: Duration,
 ) where
-    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + \'static,
-    S::Future: Send,
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>,
+    S: Clone + Send + 'static,
 {
     let mut server = auto::Builder::new(TokioExecutor::new());
     server
@@ -148,8 +123,8 @@ async fn converse<S>(
     watcher: Watcher,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
 ) where
-    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send,
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>,
+    S: Clone + Send + 'static,
 {
     let service = TowerToHyperService::new(service);
     let connection = server

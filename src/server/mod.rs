@@ -28,7 +28,7 @@ use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Pr
 use tower_http::decompression::RequestDecompression;
 
 pub use gateway::Gateway;
-pub use listen::{serve, serve_tls};
+pub use listen::serve;
 pub use run::{Error, run, span, system_time, token_sources};
 pub use tls::{
     CertificateError, CertificateFiles, Certificates, Renewal, self_signed, usual_names,

@@ -12,7 +12,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use super::changes::Changes;
 use super::reload;
 use super::tls::{self, CertificateFiles, Certificates};
-use super::{Readiness, gateway, serve, serve_tls};
+use super::{Readiness, gateway, serve};
 use crate::auth::{AuthLayer, Folder, Sources, Tokens};
 use crate::config::{LogFormat, Settings};
 use crate::lab::{self, Lab};
@@ -92,10 +92,7 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
         tracing::info!("stopping: no new connections, requests under way are finished");
     };
     let grace = settings.shutdown_grace;
-    match certificates {
-        None => serve(listener, gateway, stop, grace).await,
-        Some(certificates) => serve_tls(listener, gateway, certificates, stop, grace).await,
-    }
+    serve(listener, gateway, certificates, stop, grace).await;
     tracing::info!("stopped");
     Ok(())
 }

@@ -81,6 +81,7 @@ impl Gateway {
         tokio::spawn(server::serve(
             listener,
             gateway,
+            None,
             std::future::pending(),
             Duration::from_secs(1),
         ));
