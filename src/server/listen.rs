@@ -17,9 +17,10 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use tower::Service;
+use tower::{Service, ServiceExt};
 
 use super::tls::Certificates;
+use crate::auth::Peer;
 
 /// How long a client may take to send the head of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -35,7 +36,7 @@ pub async fn serve<S>(
     stop: impl Future<Output = ()>,
     grace: Duration,
 ) where
-    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + \'static,
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
     accept(listener, service, None, stop, grace).await;
@@ -49,7 +50,7 @@ pub async fn serve_tls<S>(
     stop: impl Future<Output = ()>,
     grace: Duration,
 ) where
-    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + \'static,
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
     accept(listener, service, Some(certificates), stop, grace).await;
@@ -62,7 +63,7 @@ async fn accept<S>(
     stop: impl Future<Output = ()>,
     grace: Duration,
 ) where
-    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + \'static,
+    S: Service<Request<Incoming>, Response = Response, Error = Infallible> + Clone + Send + 'static,
     S::Future: Send,
 {
     let mut server = auto::Builder::new(TokioExecutor::new());
@@ -80,8 +81,8 @@ async fn accept<S>(
             accepted = listener.accept() => accepted,
             () = &mut stop => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, most likely: leave the others time to end.
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -93,7 +94,14 @@ async fn accept<S>(
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
-        let (server, service, watcher) = (server.clone(), service.clone(), connections.watcher());
+        let peer = Peer(address.ip());
+        let service = service
+            .clone()
+            .map_request(move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(peer);
+                request
+            });
+        let (server, watcher) = (server.clone(), connections.watcher());
         match &certificates {
             None => drop(tokio::spawn(converse(server, service, watcher, stream))),
             Some(certificates) => {
