@@ -3,15 +3,14 @@
 #[path = "main/token.rs"]
 mod token;
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
-use jumpstarter_gateway::config::{LogFormat, ServeArgs, Settings};
+use jumpstarter_gateway::config::{ServeArgs, Settings};
 use jumpstarter_gateway::{client, docs, lab, server};
 use token::TokenCommand;
-use tracing_subscriber::EnvFilter;
 
 /// Jumpstarter's client API as REST/JSON and gRPC, over a lease engine of its own.
 #[derive(Parser)]
@@ -147,14 +146,7 @@ fn run(command: Command) -> Result<ExitCode, String> {
 
 fn serve(args: ServeArgs) -> Result<(), String> {
     let settings = Settings::load(args).map_err(|error| error.to_string())?;
-    let filter = EnvFilter::try_new(&settings.log).map_err(|error| format!("log: {error}"))?;
-    let log = tracing_subscriber::fmt()
-        .with_env_filter(filter)
-        .with_writer(std::io::stderr);
-    match settings.log_format {
-        LogFormat::Text => log.with_ansi(std::io::stderr().is_terminal()).init(),
-        LogFormat::Json => log.json().init(),
-    }
+    server::start_log(&settings)?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| format!("no threads: {error}"))?;
     runtime
         .block_on(server::run(settings))

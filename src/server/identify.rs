@@ -1,5 +1,5 @@
 //! Every request has an id: the one it brought in `x-request-id`, or one made up here. The service
-//! sees it as metadata, log lines carry it in their span, the response has it in the header of the
+//! sees it as metadata, log lines tell it, the response has it in the header of the
 //! same name, and an error in its details.
 
 use std::convert::Infallible;
@@ -10,9 +10,9 @@ use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use http::{HeaderMap, HeaderValue, Request};
 use tonic::Code;
-use tracing::Instrument;
 use uuid::Uuid;
 
+use super::log::{REQUEST, Subject};
 use crate::fault::Fault;
 use crate::transcode::{REQUEST_ID, Rejection, with_request_id};
 
@@ -30,16 +30,11 @@ where
 {
     let id = brought(request.headers()).unwrap_or_else(made_up);
     let text = id.to_str().unwrap_or_default();
-    let span = tracing::info_span!(
-        "request",
-        method = %request.method(),
-        path = request.uri().path(),
-        id = text,
-    );
+    let subject = Subject::new(&request, id.clone());
     request.headers_mut().insert(REQUEST_ID, id.clone());
     let answer = AssertUnwindSafe(answer(request)).catch_unwind();
-    let response = answer
-        .instrument(span)
+    let response = REQUEST
+        .scope(subject, answer)
         .await
         .unwrap_or_else(|_| Ok(panicked()))?;
     let mut response = with_request_id(response, text);

@@ -6,6 +6,7 @@ mod cors;
 mod gateway;
 mod identify;
 mod listen;
+mod log;
 mod reload;
 mod run;
 mod tls;
@@ -29,6 +30,7 @@ use tower_http::decompression::RequestDecompression;
 
 pub use gateway::Gateway;
 pub use listen::serve;
+pub use log::start_log;
 pub use run::{Error, run, span, system_time, token_sources};
 pub use tls::{
     CertificateError, CertificateFiles, Certificates, Renewal, self_signed, usual_names,
