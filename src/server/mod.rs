@@ -4,6 +4,7 @@
 mod changes;
 mod cors;
 mod gateway;
+mod grpc;
 mod identify;
 mod listen;
 mod log;
@@ -16,6 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::Body;
+use axum::middleware::from_fn;
 use axum::response::Response;
 use axum::routing::get;
 use futures_util::TryFutureExt;
@@ -105,7 +107,10 @@ pub async fn gateway(
     let api = Routes::new(client_service)
         .into_axum_router()
         .reset_fallback()
-        .route_layer(auth.clone());
+        .route_layer(auth.clone())
+        .route_layer(from_fn(move |request, next| {
+            grpc::native(limits.longest_call, request, next)
+        }));
     let open = Routes::new(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)

@@ -41,10 +41,10 @@ use serde::de::DeserializeOwned;
 
 use crate::proto::google::api;
 use condition::Condition;
-use deadline::Deadline;
 use route::JsonWriter;
 
 pub use bind::bind;
+pub use deadline::Deadline;
 pub use encoded::{Encoded, JsonWanted};
 pub use events::{Event, Events, Follow};
 pub use matcher::{Conflict, Match, Matcher, Outcome, captures};

@@ -25,6 +25,47 @@ async fn channel(gateway: &Gateway) -> Channel {
 }
 
 #[tokio::test]
+async fn a_call_ends_in_time_and_says_which_it_was() {
+    let gateway = Gateway::demo().await;
+    let mut client = ClientServiceClient::new(channel(&gateway).await);
+    let mut request = Request::new(CreateLeaseRequest {
+        parent: "namespaces/default".to_owned(),
+        lease_id: String::new(),
+        lease: Some(Lease {
+            selector: "board=rpi4".into(),
+            // In another year.
+            begin_time: Some(wkt::Timestamp {
+                seconds: 4_000_000_000,
+                nanos: 0,
+            }),
+            duration: Some(wkt::Duration {
+                seconds: 60,
+                nanos: 0,
+            }),
+            ..Default::default()
+        }),
+    });
+    let metadata = request.metadata_mut();
+    metadata.insert("prefer", "wait=600".parse().unwrap());
+    // tonic's client would look at `grpc-timeout`, too.
+    metadata.insert("x-request-timeout", "0.05".parse().unwrap());
+    let late = client.create_lease(request).await.unwrap_err();
+    assert_eq!(late.code(), Code::DeadlineExceeded, "{late:?}");
+    let mut request = Request::new(GetLeaseRequest {
+        name: "namespaces/default/leases/none".to_owned(),
+    });
+    let metadata = request.metadata_mut();
+    metadata.insert("x-request-id", "eighth".parse().unwrap());
+    let missing = client.get_lease(request).await.unwrap_err();
+    assert_eq!(missing.code(), Code::NotFound);
+    let details = String::from_utf8_lossy(missing.details()).into_owned();
+    assert!(
+        details.contains("google.rpc.RequestInfo") && details.contains("eighth"),
+        "{details}"
+    );
+}
+
+#[tokio::test]
 async fn a_grpc_client_leases_what_rest_sees() {
     let gateway = Gateway::demo().await;
     let mut client = ClientServiceClient::new(channel(&gateway).await);

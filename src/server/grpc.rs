@@ -1,0 +1,50 @@
+//! What native gRPC gets beside what tonic does: deadlines that hold, and errors that tell the id of
+//! their request, as over REST.
+
+use std::time::Duration;
+
+use axum::extract::Request;
+use axum::middleware::Next;
+use axum::response::Response;
+use http::{HeaderMap, HeaderValue};
+use prost::Message as _;
+use tonic::{Code, Status};
+
+use crate::proto::google::rpc;
+use crate::proto::wkt;
+use crate::transcode::{Deadline, REQUEST_ID};
+
+/// A call, but for no longer than its `grpc-timeout` allows, and `longest` at most.
+pub async fn native(longest: Duration, request: Request, next: Next) -> Response {
+    let id = request.headers().get(REQUEST_ID).cloned();
+    let mut response = match Deadline::of(request.headers(), longest) {
+        Ok(deadline) => deadline.hold(async { Ok(next.run(request).await) }).await,
+        Err(fault) => Err(fault.into()),
+    }
+    .unwrap_or_else(Status::into_http);
+    if let Some(id) = id {
+        tell_request_id(response.headers_mut(), &id);
+    }
+    response
+}
+
+/// Adds `google.rpc.RequestInfo` to the details of an error that comes before any message.
+fn tell_request_id(headers: &mut HeaderMap, id: &HeaderValue) {
+    let Some(status) = Status::from_header_map(headers).filter(|one| one.code() != Code::Ok) else {
+        return;
+    };
+    let Ok(mut proto) = rpc::Status::decode(status.details()) else {
+        return;
+    };
+    proto.code = status.code() as i32;
+    status.message().clone_into(&mut proto.message);
+    proto.details.push(wkt::Any::of(&rpc::RequestInfo {
+        request_id: id.to_str().unwrap_or_default().to_owned(),
+        ..Default::default()
+    }));
+    let details = proto.encode_to_vec().into();
+    let told = Status::with_details(status.code(), status.message(), details);
+    if let Err(error) = told.add_header(headers) {
+        tracing::error!(%error, "an error could not be told with its request id");
+    }
+}
