@@ -359,7 +359,7 @@ fn gitlab_releases_what_it_could_not_use() {
         (
             ("LEASE_WAIT", "1"),
             75,
-            "Waiting: There are 1 approved exporters",
+            "Not in time: There are 1 approved exporters",
         ),
         (
             ("LEASE_SELECTOR", "board=rpi9"),

@@ -3,10 +3,13 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
+use base64::Engine as _;
+use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Args;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
 use reqwest::{Certificate, Client, Method, Url};
+use serde::Deserialize;
 use serde_json::Value;
 
 use super::exit::Exit;
@@ -203,6 +206,22 @@ impl Connection {
     /// The resource name of the namespace.
     pub fn parent(&self) -> String {
         format!("namespaces/{}", self.namespace)
+    }
+
+    /// The short name of the client that the token belongs to, where the token says it: one that is a
+    /// JWT does, in its subject `client:NAMESPACE:NAME:UID`. It is the server who verifies it.
+    pub fn client_name(&self) -> Option<String> {
+        #[derive(Deserialize)]
+        struct Claims {
+            sub: String,
+        }
+        let claims = self.token.as_deref()?.split('.').nth(1)?;
+        let claims = URL_SAFE_NO_PAD.decode(claims).ok()?;
+        let Claims { sub } = serde_json::from_slice(&claims).ok()?;
+        match sub.split(':').collect::<Vec<_>>()[..] {
+            ["client", _, name, _] => Some(name.to_owned()),
+            _ => None,
+        }
     }
 
     /// The resource name of a lease that is named in short or in full.

@@ -33,6 +33,10 @@ pub struct ListArgs {
     #[arg(long, value_name = "NAME")]
     client: Option<String>,
 
+    /// Only your own leases. Your token must say who you are, as those do that are JWTs.
+    #[arg(long, conflicts_with = "client")]
+    mine: bool,
+
     /// Also leases that have ended.
     #[arg(long)]
     all: bool,
@@ -108,10 +112,14 @@ pub async fn list(connection: &Connection, args: ListArgs) -> Result<(), Problem
     let term = |key: &str, value: Option<String>| {
         value.map(|value| format!("gateway.jumpstarter.dev/{key}={}", show::short(&value)))
     };
+    let client = match args.mine {
+        true => Some(connection.client_name().ok_or_else(nameless)?),
+        false => args.client,
+    };
     let terms = [
         args.filter,
         term("exporter", args.exporter),
-        term("client", args.client),
+        term("client", client),
     ];
     let filter: Vec<String> = terms.into_iter().flatten().collect();
     let filter = filter.join(",");
@@ -128,6 +136,11 @@ pub async fn list(connection: &Connection, args: ListArgs) -> Result<(), Problem
         .map(|lease| Ok(show::lease_row(&read::<Lease>(lease.get())?)));
     let rows: Vec<_> = rows.collect::<Result<_, Problem>>()?;
     Ok(show::print_table(Some(&show::LEASE_COLUMNS), &rows)?)
+}
+
+fn nameless() -> Problem {
+    let message = "--mine: there is no token, or it does not say whose it is";
+    Problem::new(Exit::Failed, message).with_advice("name the client with --client NAME")
 }
 
 pub async fn exporters(connection: &Connection, args: ExportersArgs) -> Result<(), Problem> {

@@ -45,11 +45,15 @@ impl Progress {
 
     /// The lease waits; the answer is the server's that says so.
     pub fn waits(&self, lease: &Lease, answer: &Answer) {
-        let name = show::short(&lease.name);
-        self.change(&format!(
-            "lease {name} waits: {}",
-            expectation(lease, answer)
-        ));
+        let expectation = expectation(lease, answer);
+        match self.line {
+            // A terminal is narrow, and the name is not what one looks for.
+            Line::Rewritten(_) => self.change(&expectation),
+            Line::Silent | Line::Appended(_) => {
+                let name = show::short(&lease.name);
+                self.change(&format!("lease {name} waits: {expectation}"));
+            }
+        }
     }
 
     /// Something else that is so for now.

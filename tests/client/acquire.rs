@@ -274,3 +274,25 @@ fn a_token_is_shown_where_it_is_asked_for() {
         .unwrap();
     assert!(!ended(help).1.contains(token.1), "the help shows the token");
 }
+
+#[test]
+fn a_private_certificate_is_trusted_where_it_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let keys = folder.path().display().to_string();
+    let server = Server::start(&["--demo", "--tls-self-signed", "--keys", &keys]);
+    let url = format!("https://{}", server.address);
+    let list = ["lease", "list", "--server", &url];
+    let (status, _, errors) = run(&server, &list);
+    assert_eq!(status, 69, "{errors}");
+    assert!(errors.contains("certificate"), "{errors}");
+    assert!(
+        errors.contains("hint: ") && errors.contains("--cacert"),
+        "{errors}"
+    );
+    let certificate = format!("{keys}/tls-cert.pem");
+    let (status, _, errors) = run(&server, &[&list[..], &["--cacert", &certificate]].concat());
+    assert_eq!(status, 0, "{errors}");
+    let wrong = format!("{keys}/tls-key.pem");
+    let (status, _, errors) = run(&server, &[&list[..], &["--cacert", &wrong]].concat());
+    assert_eq!(status, 1, "{errors}");
+}

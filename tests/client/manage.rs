@@ -213,3 +213,40 @@ fn the_page_and_the_help_tell_the_same() {
         );
     }
 }
+
+#[test]
+fn a_token_that_says_whose_it_is_finds_ones_own_leases() {
+    let folder = tempfile::tempdir().unwrap();
+    let lab = concat!(env!("CARGO_MANIFEST_DIR"), "/src/lab/demo.yaml");
+    let place = ["--lab", lab, "--keys", folder.path().to_str().unwrap()];
+    let server = Server::start(&place);
+    let token = |client: &str| {
+        let create = [&["token", "create", client], &place[..]].concat();
+        let (status, token, errors) = ended(gateway(&create).output().unwrap());
+        assert_eq!(status, 0, "{errors}");
+        token.trim().to_owned()
+    };
+    let (ada, demo) = (token("ada"), token("demo"));
+    let acquire = [
+        "lease",
+        "acquire",
+        "-l",
+        "board=rpi4",
+        "--duration",
+        "30m",
+        "--name",
+        "of-ada",
+    ];
+    assert_eq!(
+        run(&server, &[&acquire[..], &["--token", &ada]].concat()).0,
+        0
+    );
+    let mine = |token: &str| run(&server, &["lease", "list", "--mine", "--token", token]);
+    let (status, leases, errors) = mine(&ada);
+    assert_eq!(status, 0, "{errors}");
+    assert!(leases.starts_with("of-ada\tready\t"), "{leases}");
+    assert_eq!(mine(&demo), (0, String::new(), String::new()));
+    let (status, _, errors) = mine("opaque");
+    assert_eq!(status, 1, "{errors}");
+    assert!(errors.contains("--client NAME"), "{errors}");
+}

@@ -33,7 +33,7 @@ impl Server {
         let lines = BufReader::new(process.stdout.as_mut().unwrap()).lines();
         let address = lines.map_while(Result::ok).find_map(|line| {
             let (_, address) = line.split_once("REST and gRPC")?;
-            Some(address.trim().strip_prefix("http://")?.to_owned())
+            Some(address.trim().split_once("://")?.1.to_owned())
         });
         Self {
             process,
