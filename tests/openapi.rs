@@ -15,7 +15,10 @@ mod harness;
 use std::path::Path;
 use std::{env, fs};
 
+use jumpstarter_gateway::auth::Tokens;
 use jumpstarter_gateway::docs::{OPENAPI_JSON, OPENAPI_YAML};
+use jumpstarter_gateway::lab;
+use jumpstarter_gateway::lease::Duration;
 use serde_json::{Map, Value};
 
 use harness::{Answer, Gateway, answer};
@@ -303,13 +306,36 @@ async fn the_headers_are_those_that_are_sent() {
         (same, LEASE, "get", "304"),
     ] {
         assert_eq!(answer.status.to_string(), status, "{answer:?}");
-        let response = &document["paths"][path][method]["responses"][status];
-        for (name, header) in response["headers"].as_object().unwrap() {
-            let value = answer.header(name);
-            assert!(!value.is_empty(), "{method} {path} sends no {name}");
-            if header["schema"]["type"] == "integer" {
-                assert!(value.parse::<u64>().is_ok(), "{name} is {value}");
-            }
+        sends_what_is_promised(&document, (path, method, status), &answer);
+    }
+}
+
+#[tokio::test]
+async fn the_headers_of_refusals_are_those_that_are_sent() {
+    let folder = tempfile::tempdir().unwrap();
+    let tokens = folder.path().join("tokens");
+    fs::write(&tokens, "a-token,client:default:demo\n").unwrap();
+    let tokens = Tokens::load(&tokens, Duration::from_seconds(0)).unwrap();
+    let gateway = Gateway::with_tokens(lab::demo().unwrap(), tokens).await;
+    let document = document();
+    let leases = filled(&document, LEASES);
+    for (method, status, documented) in [("GET", 401, "401"), ("PUT", 405, "default")] {
+        let answer = gateway.send(method, &leases).await;
+        assert_eq!(answer.status, status, "{answer:?}");
+        sends_what_is_promised(&document, (LEASES, "get", documented), &answer);
+    }
+}
+
+/// Asserts that an answer has every header that the document gives to its path, method and status.
+#[track_caller]
+fn sends_what_is_promised(document: &Value, place: (&str, &str, &str), answer: &Answer) {
+    let (path, method, status) = place;
+    let response = &document["paths"][path][method]["responses"][status];
+    for (name, header) in resolved(document, response)["headers"].as_object().unwrap() {
+        let value = answer.header(name);
+        assert!(!value.is_empty(), "{method} {path} sends no {name}");
+        if header["schema"]["type"] == "integer" {
+            assert!(value.parse::<u64>().is_ok(), "{name} is {value}");
         }
     }
 }

@@ -80,9 +80,15 @@ pub fn unchanged(own: &Value) -> Option<ResponseBuilder> {
     Some(with_headers(response, own))
 }
 
+/// Adds the header that every answer has.
+pub fn with_request_id(response: ResponseBuilder) -> ResponseBuilder {
+    let text = "The id of the request: the one it brought, or one made up.";
+    response.header("X-Request-Id", header(&text.into()))
+}
+
 fn with_headers(response: ResponseBuilder, own: &Value) -> ResponseBuilder {
     let headers = own["responseHeaders"].as_object().into_iter().flatten();
-    headers.fold(response, |response, (name, entry)| {
+    headers.fold(with_request_id(response), |response, (name, entry)| {
         response.header(name, header(entry))
     })
 }

@@ -9,7 +9,7 @@ use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder}
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Type};
 
 use super::annotations::reference;
-use super::answers::JSON;
+use super::answers::{JSON, with_request_id};
 use super::prose::Prose;
 use super::schemas::{STATUS, Schemas};
 use super::types::{plain, scalar};
@@ -195,16 +195,22 @@ fn response(failure: &Failure, schemas: &mut Schemas, example: Option<&Value>) -
     let response = ResponseBuilder::new()
         .description(failure.meaning)
         .content(JSON, content);
+    let response = with_request_id(response);
     let (name, kind, text) = match failure.status {
         "401" => (
             "WWW-Authenticate",
             Type::String,
-            "`Bearer`: send a token (RFC 6750, section 3).",
+            "`Bearer` with a realm: send a token (RFC 6750, section 3).",
         ),
         "503" => (
             "Retry-After",
             Type::Integer,
             "After how many seconds to try again, where the server can tell.",
+        ),
+        "default" => (
+            "Allow",
+            Type::String,
+            "With 405: the methods that the path has, separated by commas.",
         ),
         _ => return response,
     };
