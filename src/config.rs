@@ -7,6 +7,7 @@
 
 mod arguments;
 mod file;
+mod oidc;
 mod security;
 
 use std::collections::BTreeMap;
@@ -21,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 pub use arguments::ServeArgs;
+pub use oidc::OidcIssuer;
 pub use security::{LONGEST_LIFETIME, Security};
 
 /// How the server runs.
@@ -344,7 +346,8 @@ impl Settings {
             has_tokens
                 && self.tokens.is_none()
                 && self.security.keys.is_none()
-                && self.security.token_key.is_none(),
+                && self.security.token_key.is_none()
+                && self.security.oidc.is_empty(),
             "tokens: missing; name a folder for keys with --keys PATH and make tokens with \
              `jumpstarter-gateway token create`, or name a file with the clients' tokens with \
              --tokens PATH, or ask nobody for a token with --no-auth (on a loopback address)",

@@ -1,22 +1,26 @@
 //! The layer around every API route, REST and gRPC alike: it lets a request through only with a
 //! [`Caller`] in its extensions.
 
+use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use futures_util::future::{Either, Ready, ready};
+use futures_util::future::{BoxFuture, Either, ready};
 use http::{HeaderMap, HeaderValue, Request, header};
 use tonic::Code;
 use tower::{Layer, Service};
 
 use super::Caller;
-use super::jwt::{self, refused};
+use super::clients::{self, Found};
+use super::jwt::refused;
+use super::throttle::{Peer, Throttle};
 use super::tokens::{Identity, Tokens};
 use crate::fault::Fault;
-use crate::lease::Name;
+use crate::lease::{Name, Timestamp};
 use crate::store::Store;
 use crate::transcode::Rejection;
 
@@ -29,7 +33,7 @@ pub struct AuthLayer {
 enum Authority {
     /// Everybody is this client.
     Open(Caller),
-    Tokens(Arc<Tokens>, Store),
+    Tokens(Guard),
 }
 
 impl AuthLayer {
@@ -39,6 +43,7 @@ impl AuthLayer {
         let caller = Caller {
             client: client.into(),
             namespace: None,
+            is_admin: false,
             identity: None,
         };
         Self {
@@ -46,81 +51,140 @@ impl AuthLayer {
         }
     }
 
-    /// Bearer tokens of clients that the store knows.
+    /// Bearer tokens of clients that the store knows, some of whom are administrators.
     #[must_use]
-    pub fn tokens(tokens: Arc<Tokens>, store: Store) -> Self {
+    pub fn tokens(tokens: Arc<Tokens>, store: Store, admins: BTreeSet<Name>) -> Self {
+        let guard = Guard {
+            tokens,
+            store,
+            admins: Arc::new(admins),
+            throttle: Arc::new(Throttle::new(0)),
+        };
         Self {
-            authority: Arc::new(Authority::Tokens(tokens, store)),
+            authority: Arc::new(Authority::Tokens(guard)),
+        }
+    }
+
+    /// The same, and an address may show so many bad tokens in a minute; 0 is no limit.
+    #[must_use]
+    pub fn with_failure_limit(self, limit: u32) -> Self {
+        let authority = match &*self.authority {
+            Authority::Open(_) => return self,
+            Authority::Tokens(guard) => Authority::Tokens(Guard {
+                throttle: Arc::new(Throttle::new(limit)),
+                ..guard.clone()
+            }),
+        };
+        Self {
+            authority: Arc::new(authority),
         }
     }
 
     /// The caller that the headers name (section B; authentication errors are all UNAUTHENTICATED).
-    fn caller(&self, headers: &HeaderMap) -> Result<Caller, Fault> {
-        let (tokens, store) = match &*self.authority {
-            Authority::Open(caller) => return Ok(caller.clone()),
-            Authority::Tokens(tokens, store) => (tokens, store),
-        };
-        let identity = tokens.authenticate(bearer(headers)?, store.now())?;
-        expect_client(store, &identity)?;
-        expect_agreement(headers, &identity.client)?;
-        Ok(Caller {
-            client: identity.client.id.clone(),
-            namespace: Some(identity.client.namespace.clone()),
+    fn caller(&self, request: &Request<Body>) -> Decision {
+        match &*self.authority {
+            Authority::Open(caller) => Decision::Now(Ok(caller.clone())),
+            Authority::Tokens(guard) => guard
+                .decide(request.headers(), request.extensions().get().copied())
+                .unwrap_or_else(|fault| Decision::Now(Err(fault))),
+        }
+    }
+}
+
+/// Who is calling, or what will tell.
+enum Decision {
+    Now(Result<Caller, Fault>),
+    /// An issuer is asked for its keys, or a client is made.
+    Later(BoxFuture<'static, Result<Caller, Fault>>),
+}
+
+/// What tokens are held against.
+#[derive(Clone)]
+struct Guard {
+    tokens: Arc<Tokens>,
+    store: Store,
+    admins: Arc<BTreeSet<Name>>,
+    throttle: Arc<Throttle>,
+}
+
+impl Guard {
+    /// A token that is known costs a look, however many bad ones come from the same address. Any
+    /// other may cost cryptography or a question to an issuer, and that has a limit.
+    fn decide(&self, headers: &HeaderMap, peer: Option<Peer>) -> Result<Decision, Fault> {
+        let token = bearer(headers)?;
+        let now = self.store.now();
+        if let Some(identity) = self.tokens.known(token, now)? {
+            return self.caller(identity, headers);
+        }
+        let wait = peer.and_then(|peer| self.throttle.wait(peer, Instant::now()));
+        if let Some(wait) = wait {
+            return Err(too_many(wait));
+        }
+        if self.tokens.provider(token).is_none() {
+            let identity = self.tokens.authenticate(token, now);
+            return self.caller(self.counted(identity, peer)?, headers);
+        }
+        let (guard, token, headers) = (self.clone(), token.to_owned(), headers.clone());
+        Ok(Decision::Later(Box::pin(async move {
+            let identity = guard.ask(&token, now).await;
+            match guard.caller(guard.counted(identity, peer)?, &headers)? {
+                Decision::Now(caller) => caller,
+                Decision::Later(caller) => caller.await,
+            }
+        })))
+    }
+
+    /// Remembers who has shown a bad token.
+    fn counted<T>(&self, outcome: Result<T, Fault>, peer: Option<Peer>) -> Result<T, Fault> {
+        let is_bad = |fault: &Fault| fault.code() == Code::Unauthenticated;
+        if let (Some(peer), true) = (peer, outcome.as_ref().is_err_and(is_bad)) {
+            self.throttle.failed(peer, Instant::now());
+        }
+        outcome
+    }
+
+    /// Whom a token of another issuer stands for.
+    async fn ask(&self, token: &str, now: Timestamp) -> Result<Arc<Identity>, Fault> {
+        let unknown = || refused("TOKEN_WRONG_ISSUER", "its issuer is not known here");
+        let provider = self.tokens.provider(token).ok_or_else(unknown)?;
+        let user = provider.verify(token, now).await?;
+        self.tokens
+            .accept(token, user, provider.trust.provision, now)
+    }
+
+    /// The holder of a good token as a caller; a client is made first if there should be one.
+    fn caller(&self, identity: Arc<Identity>, headers: &HeaderMap) -> Result<Decision, Fault> {
+        let found = clients::find(&self.store, &identity.holder, headers)?;
+        let caller = |name: Name| Caller {
+            is_admin: self.admins.contains(&name),
+            client: name.id,
+            namespace: Some(name.namespace),
             identity: Some(identity),
-        })
+        };
+        match found {
+            Found::Client(name) => Ok(Decision::Now(Ok(caller(name)))),
+            Found::Missing(command, name) => {
+                let (store, caller) = (self.store.clone(), caller(name));
+                Ok(Decision::Later(Box::pin(async move {
+                    store.submit(command).await.map_err(|cause| {
+                        tracing::error!(%cause, "a client could not be made for a user");
+                        let message = "the user's client cannot be made at present";
+                        Fault::new(Code::Unavailable, "STORE_UNAVAILABLE", message).with_retry(1)
+                    })?;
+                    tracing::info!(client = %caller.client, "made a client for a user of another issuer");
+                    Ok(caller)
+                })))
+            }
+        }
     }
 }
 
-/// A token of a client that the lab file does not name any more is worth nothing (rule B12), nor is
-/// one of an earlier client of the same name.
-fn expect_client(store: &Store, identity: &Identity) -> Result<(), Fault> {
-    store.read(|book, _| {
-        let client = book.client(&identity.client);
-        let client =
-            client.ok_or_else(|| refused("CLIENT_UNKNOWN", "its client does not exist"))?;
-        match &identity.uid {
-            Some(uid) if *uid != jwt::uid(client) => Err(refused(
-                "CLIENT_RECREATED",
-                "it is of an earlier client of this name",
-            )),
-            _ => Ok(()),
-        }
-    })
-}
-
-/// Jumpstarter's clients say in metadata who they are, besides showing a token. The token is enough
-/// here, but who says more must say the same (rules B5, B10, B11).
-fn expect_agreement(headers: &HeaderMap, client: &Name) -> Result<(), Fault> {
-    let one = |key: &'static str| {
-        let mut values = headers.get_all(key).iter();
-        match (values.next(), values.next()) {
-            (Some(_), Some(_)) => Err(Fault::invalid_argument(
-                "METADATA_REPEATED",
-                format!("multiple metadata: {key}"),
-            )),
-            (value, _) => Ok(value.map(HeaderValue::as_bytes)),
-        }
-    };
-    let namespace = one("jumpstarter-namespace")?;
-    if one("jumpstarter-kind")?.is_some_and(|kind| kind != b"Client") {
-        return Err(Fault::invalid_argument(
-            "KIND_MISMATCH",
-            "object kind mismatch",
-        ));
-    }
-    // Rule B6: a name that is given twice counts as not given.
-    let name = one("jumpstarter-name").unwrap_or_default();
-    let differs = |given: Option<&[u8]>, own: &str| given.is_some_and(|it| it != own.as_bytes());
-    if differs(namespace, &client.namespace) || differs(name, &client.id) {
-        return Err(Fault::new(
-            Code::PermissionDenied,
-            "CLIENT_MISMATCH",
-            format!(
-                "permission denied for client {client}: the token is of this one, the metadata names another"
-            ),
-        ));
-    }
-    Ok(())
+fn too_many(wait: Duration) -> Fault {
+    let message = "too many bad tokens have come from this address; try again later";
+    let seconds = u32::try_from(wait.as_secs())
+        .unwrap_or(u32::MAX)
+        .saturating_add(1);
+    Fault::new(Code::ResourceExhausted, "TOO_MANY_FAILURES", message).with_retry(seconds)
 }
 
 /// The token of `Authorization: Bearer TOKEN` (RFC 6750, section 2.1).
@@ -165,23 +229,41 @@ pub struct Authenticated<S> {
 
 impl<S> Service<Request<Body>> for Authenticated<S>
 where
-    S: Service<Request<Body>, Response = Response, Error = Infallible>,
+    S: Service<Request<Body>, Response = Response, Error = Infallible> + Clone + Send + 'static,
+    S::Future: Send,
 {
     type Response = Response;
     type Error = Infallible;
-    type Future = Either<S::Future, Ready<Result<Response, Infallible>>>;
+    type Future = Either<S::Future, BoxFuture<'static, Result<Response, Infallible>>>;
 
     fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         self.inner.poll_ready(context)
     }
 
     fn call(&mut self, mut request: Request<Body>) -> Self::Future {
-        match self.layer.caller(request.headers()) {
-            Ok(caller) => {
+        match self.layer.caller(&request) {
+            Decision::Now(Ok(caller)) => {
                 request.extensions_mut().insert(caller);
                 Either::Left(self.inner.call(request))
             }
-            Err(fault) => Either::Right(ready(Ok(refuse(&request, fault)))),
+            Decision::Now(Err(fault)) => {
+                let refusal = refuse(&request, fault);
+                Either::Right(Box::pin(ready(Ok(refusal))))
+            }
+            Decision::Later(caller) => {
+                // The one that is ready goes; its copy stays for the next request.
+                let fresh = self.inner.clone();
+                let mut inner = std::mem::replace(&mut self.inner, fresh);
+                Either::Right(Box::pin(async move {
+                    match caller.await {
+                        Ok(caller) => {
+                            request.extensions_mut().insert(caller);
+                            inner.call(request).await
+                        }
+                        Err(fault) => Ok(refuse(&request, fault)),
+                    }
+                }))
+            }
         }
     }
 }

@@ -1,11 +1,14 @@
 //! Who is calling: bearer tokens, and the layer that no API route is without.
 
+mod clients;
 mod endings;
 mod folder;
 mod jwt;
 mod keys;
 mod layer;
 mod listed;
+mod oidc;
+mod throttle;
 mod tokens;
 
 use std::sync::Arc;
@@ -15,7 +18,9 @@ use tonic::Code;
 pub use folder::Folder;
 pub use jwt::{Issued, uid};
 pub use layer::{AuthLayer, Authenticated, is_grpc};
-pub use tokens::{Identity, Sources, Tokens, TokensError};
+pub use oidc::{Pace, Trust};
+pub use throttle::Peer;
+pub use tokens::{Holder, Identity, Sources, Tokens, TokensError};
 
 use crate::fault::Fault;
 
@@ -26,6 +31,8 @@ pub struct Caller {
     pub client: Arc<str>,
     /// Its namespace; none where nobody is authenticated, and every namespace is open.
     pub namespace: Option<Arc<str>>,
+    /// It may release anybody's lease.
+    pub is_admin: bool,
     /// Whom the token stands for that it showed.
     pub identity: Option<Arc<Identity>>,
 }

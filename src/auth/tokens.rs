@@ -16,6 +16,7 @@ use super::folder::Folder;
 use super::jwt::{self, Claims, Issued, Issuer, refused};
 use super::keys::{self, Keys};
 use super::listed::{self, Fingerprint};
+use super::oidc::{Pace, Provider, Trust, User};
 use crate::fault::Fault;
 use crate::lease::{Client, Duration, Name, Timestamp};
 
@@ -43,6 +44,9 @@ pub struct Sources {
     pub lifetime: Duration,
     /// How long a token lives on after it was replaced (rule B17).
     pub grace: Duration,
+    /// Others whose tokens are accepted, and how often they are asked for their keys.
+    pub trusted: Vec<Trust>,
+    pub pace: Pace,
 }
 
 impl Default for Sources {
@@ -55,6 +59,8 @@ impl Default for Sources {
             audience: "jumpstarter".to_owned(),
             lifetime: Duration::from_seconds(365 * 24 * 60 * 60),
             grace: Duration::from_seconds(60 * 60),
+            trusted: vec![],
+            pace: Pace::default(),
         }
     }
 }
@@ -63,6 +69,7 @@ impl Default for Sources {
 #[derive(Debug)]
 pub struct Tokens {
     sources: Sources,
+    providers: Vec<Provider>,
     state: RwLock<State>,
     changing: Mutex<()>,
 }
@@ -80,10 +87,30 @@ struct State {
 pub struct Identity {
     /// What the token is revoked by.
     pub id: String,
-    pub client: Name,
-    /// The client's own id when the token was made; none in the tokens file.
-    pub uid: Option<String>,
+    pub holder: Holder,
     claims: Option<Claims>,
+}
+
+/// Who shows a token.
+#[derive(Clone, PartialEq, Debug)]
+pub enum Holder {
+    /// A client, and its own id when the token was made; none in the tokens file.
+    Client { name: Name, uid: Option<String> },
+    /// A user of another issuer; which client that is, is for others to say.
+    User {
+        username: String,
+        /// If it is none, it becomes one.
+        provision: bool,
+    },
+}
+
+impl fmt::Display for Holder {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Client { name, .. } => write!(f, "client {name}"),
+            Self::User { username, .. } => write!(f, "user {username}"),
+        }
+    }
 }
 
 /// What is wrong with the files that tokens come from, a sentence for each problem.
@@ -125,8 +152,10 @@ impl Sources {
         let listed = listed::load(file)?.into_iter().map(|(token, client)| {
             let identity = Identity {
                 id: token.to_string(),
-                client,
-                uid: None,
+                holder: Holder::Client {
+                    name: client,
+                    uid: None,
+                },
                 claims: None,
             };
             (token, Arc::new(identity))
@@ -195,7 +224,12 @@ impl Tokens {
             endings: sources.endings()?.unwrap_or_default(),
             verified: HashMap::new(),
         };
+        let providers = sources.trusted.iter().map(|trust| {
+            let provider = Provider::new(trust.clone(), sources.pace);
+            provider.map_err(|error| TokensError::new([error.to_string()]))
+        });
         Ok(Self {
+            providers: providers.collect::<Result<_, _>>()?,
             sources,
             state: RwLock::new(state),
             changing: Mutex::new(()),
@@ -226,11 +260,14 @@ impl Tokens {
     #[must_use]
     pub fn listed_clients(&self) -> BTreeSet<Name> {
         let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
-        state
+        let names = state
             .listed
             .values()
-            .map(|identity| identity.client.clone())
-            .collect()
+            .filter_map(|identity| match &identity.holder {
+                Holder::Client { name, .. } => Some(name.clone()),
+                Holder::User { .. } => None,
+            });
+        names.collect()
     }
 
     /// How many keys there are that tokens may be signed with, and how many tokens the file lists.
@@ -284,28 +321,79 @@ impl Tokens {
                 ));
             }
             let claims = state.issuer.verify(token, &unverified)?;
-            let (client, uid) = claims.client()?;
+            let (name, uid) = claims.client()?;
+            let uid = uid.to_owned();
             let identity = Identity {
                 id: claims
                     .jti
                     .clone()
                     .unwrap_or_else(|| fingerprint.to_string()),
-                uid: Some(uid.to_owned()),
-                client,
+                holder: Holder::Client {
+                    name,
+                    uid: Some(uid),
+                },
                 claims: Some(claims),
             };
             state.expect_good(&identity, now)?;
             Arc::new(identity)
         };
+        self.remember(fingerprint, &identity, |state| {
+            state.issuer.keys.has(unverified.kid.as_deref())
+        });
+        Ok(identity)
+    }
+
+    /// The issuer of a token, if it is another one that is trusted.
+    #[must_use]
+    pub fn provider(&self, token: &str) -> Option<&Provider> {
+        let named = jwt::look(token).ok()?.iss;
+        self.providers
+            .iter()
+            .find(|provider| provider.trust.issuer == named)
+    }
+
+    /// Whom a token of another issuer stands for, of which the issuer has said all that is known.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED: the token was revoked here.
+    pub fn accept(
+        &self,
+        token: &str,
+        user: User,
+        provision: bool,
+        now: Timestamp,
+    ) -> Result<Arc<Identity>, Fault> {
+        let fingerprint = Fingerprint::of(token);
+        let identity = Arc::new(Identity {
+            id: fingerprint.to_string(),
+            holder: Holder::User {
+                username: user.name,
+                provision,
+            },
+            claims: Some(user.claims),
+        });
+        self.state
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .expect_good(&identity, now)?;
+        self.remember(fingerprint, &identity, |_| true);
+        Ok(identity)
+    }
+
+    /// What was verified while the keys changed is good for once only.
+    fn remember(
+        &self,
+        token: Fingerprint,
+        identity: &Arc<Identity>,
+        is_current: impl FnOnce(&State) -> bool,
+    ) {
         let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
-        // The key may be gone since; then the state was read again, and this one is for once only.
-        if state.issuer.keys.has(unverified.kid.as_deref()) {
+        if is_current(&state) {
             if state.verified.len() >= REMEMBERED {
                 state.verified.clear();
             }
-            state.verified.insert(fingerprint, identity.clone());
+            state.verified.insert(token, identity.clone());
         }
-        Ok(identity)
     }
 
     /// Makes a token for a client.
@@ -327,9 +415,17 @@ impl Tokens {
     /// does.
     ///
     /// # Errors
-    /// UNAUTHENTICATED: the old token has ended. UNAVAILABLE: the new one cannot be signed, or the
+    /// FAILED_PRECONDITION: the old token is not of our making. UNAUTHENTICATED: it has ended. UNAVAILABLE: the new one cannot be signed, or the
     /// old one's end cannot be kept; nothing has changed then.
     pub fn rotate(&self, old: &Identity, client: &Client, now: Timestamp) -> Result<Issued, Fault> {
+        if let Holder::User { .. } = old.holder {
+            let message = "the token is of another issuer; have it replaced there";
+            return Err(Fault::new(
+                Code::FailedPrecondition,
+                "TOKEN_OF_ANOTHER_ISSUER",
+                message,
+            ));
+        }
         let issued = self.issue(client, now, self.sources.lifetime)?;
         let ending = Ending {
             at: now + self.sources.grace,

@@ -7,6 +7,8 @@ use clap::Args;
 use clap::builder::BoolishValueParser;
 use serde::{Deserialize, Serialize};
 
+use super::oidc::{self, OidcIssuer};
+
 /// Far enough; dates stay such that everybody can read them.
 pub const LONGEST_LIFETIME: Duration = Duration::from_secs(100 * 365 * 24 * 60 * 60);
 
@@ -58,6 +60,38 @@ pub struct Security {
     )]
     #[serde(with = "humantime_serde")]
     pub token_lifetime: Duration,
+
+    /// Other issuers whose tokens are accepted (OpenID Connect); each is
+    /// issuer=URL,audience=TEXT,username_prefix=TEXT and may have username_claim=CLAIM,
+    /// provision=true and ca=PATH. Several are separated by semicolons.
+    #[arg(
+        long,
+        env = "JUMPSTARTER_GATEWAY_OIDC",
+        value_name = "ISSUERS",
+        value_delimiter = ';',
+        value_parser = oidc::issuer
+    )]
+    #[serde(default)]
+    pub oidc: Vec<OidcIssuer>,
+
+    /// Clients that may release anybody's lease: NAMESPACE/NAME, separated by commas.
+    #[arg(
+        long,
+        env = "JUMPSTARTER_GATEWAY_ADMINS",
+        value_name = "CLIENTS",
+        value_delimiter = ','
+    )]
+    pub admins: Vec<String>,
+
+    /// So many bad tokens may come from one address in a minute; then nothing but tokens that are
+    /// known is looked at until the minute is over. 0 is no limit.
+    #[arg(
+        long,
+        env = "JUMPSTARTER_GATEWAY_FAILED_TOKENS",
+        value_name = "COUNT",
+        default_value = "60"
+    )]
+    pub failed_tokens: u32,
 
     /// File with the TLS certificate as PEM, the server's own first. With it, and `tls_key`,
     /// everything is served over TLS. Both are read again when they change.
@@ -131,6 +165,25 @@ impl Security {
             "token_lifetime: must be longer than 0s and not longer than 100years",
         );
         refuse_if(
+            !self.admins.iter().all(|admin| is_client(admin)),
+            "admins: a client is NAMESPACE/NAME, such as default/ada",
+        );
+        for issuer in &self.oidc {
+            problems.extend(issuer.problems());
+        }
+        let mut refuse_if = |wrong: bool, problem: &str| {
+            if wrong {
+                problems.push(problem.to_owned());
+            }
+        };
+        let mut names: Vec<&str> = self.oidc.iter().map(|oidc| &*oidc.issuer).collect();
+        names.push(&self.token_issuer);
+        names.sort_unstable();
+        refuse_if(
+            names.windows(2).any(|pair| pair[0] == pair[1]),
+            "oidc: two issuers have the same name, or one has that of token_issuer",
+        );
+        refuse_if(
             self.tls_cert.is_some() && self.tls_key.is_none(),
             "tls_key: missing; name the file with the private key of tls_cert",
         );
@@ -148,4 +201,8 @@ impl Security {
         );
         problems
     }
+}
+
+fn is_client(text: &str) -> bool {
+    matches!(text.split('/').collect::<Vec<_>>()[..], [namespace, name] if !namespace.is_empty() && !name.is_empty())
 }

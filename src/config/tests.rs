@@ -246,6 +246,46 @@ fn lists_and_maps_have_a_form_for_the_command_line() {
 }
 
 #[test]
+fn issuers_are_tables_of_the_file_or_text_of_a_flag() {
+    let flag = "--oidc=issuer=https://dex.example.com,audience=jumpstarter,username_prefix=dex:,\
+                provision=true,ca=/ca.pem;issuer=http://127.0.0.1:5556/dex,audience=lab,username_prefix=,\
+                username_claim=email";
+    let from_flag = loaded(&["--lab=l", flag]).unwrap();
+    let table = "lab = 'l'\n[[oidc]]\nissuer = 'https://dex.example.com'\naudience = 'jumpstarter'\n\
+                 username_prefix = 'dex:'\nprovision = true\nca = '/ca.pem'\n\
+                 [[oidc]]\nissuer = 'http://127.0.0.1:5556/dex'\naudience = 'lab'\n\
+                 username_prefix = ''\nusername_claim = 'email'\n";
+    assert_eq!(file(table), Ok(from_flag.clone()));
+    let shown = from_flag.to_toml_with_comments().unwrap();
+    assert_eq!(file(&shown), Ok(from_flag), "{shown}");
+    let mistake = "\n[[oidc]]\nissuer = 'https://dex.example.com'\naudience = 'jumpstarter'\n";
+    let problem = file(mistake).unwrap_err();
+    assert!(
+        problem.starts_with("gateway.toml:2:3: oidc: missing field `username_prefix`"),
+        "{problem}"
+    );
+    for (flag, expected) in [
+        (
+            "--oidc=issuer=http://dex.example.com,audience=a,username_prefix=",
+            "begins with https://",
+        ),
+        (
+            "--oidc=issuer=http://localhost.example.com,audience=a,username_prefix=",
+            "begins with https://",
+        ),
+        (
+            "--oidc=issuer=https://a,audience=a,username_prefix=;issuer=https://a,audience=b,username_prefix=",
+            "oidc: two issuers",
+        ),
+        ("--admins=ada", "admins: a client is NAMESPACE/NAME"),
+        ("--token-lifetime=0s", "token_lifetime: must be longer"),
+    ] {
+        let problem = loaded(&["--lab=l", "--tokens=t", flag]).unwrap_err();
+        assert!(problem.contains(expected), "{flag}: {problem}");
+    }
+}
+
+#[test]
 fn the_file_that_is_shown_gives_the_same_settings() {
     let flags = [
         "--demo",

@@ -167,6 +167,12 @@ impl Book {
         self.namespaces.get(&name.namespace)?.clients.get(&name.id)
     }
 
+    /// All clients, by namespace and name.
+    pub fn clients(&self) -> impl Iterator<Item = &Arc<Client>> {
+        let namespaces = self.namespaces.values();
+        namespaces.flat_map(|namespace| namespace.clients.iter())
+    }
+
     /// A lease by name.
     pub fn lease(&self, name: &Name) -> Option<&Arc<Lease>> {
         self.namespaces.get(&name.namespace)?.leases.get(&name.id)

@@ -13,6 +13,11 @@ pub enum Command {
     CreateLease(CreateLease),
     UpdateLease(UpdateLease),
     ReleaseLease(ReleaseLease),
+    /// Rule B18, as far as there are administrators: one of them ends anybody's lease.
+    TakeLease {
+        name: Name,
+        if_revision: Option<u64>,
+    },
     /// Rules J12, J13: the exporter lets go of the lease that holds it.
     ReleaseHeldLease {
         exporter: Name,
@@ -41,6 +46,12 @@ pub enum Command {
     UnregisterExporter {
         name: Name,
         reason: String,
+    },
+    /// Rule B13: a client for a user that an identity provider knows, unless there is one of this
+    /// name. It stays until the lab file is read again.
+    ProvisionClient {
+        name: Name,
+        username: String,
     },
     /// The lab file's whole content: what is not in it any more is removed, what registered
     /// exporters told us of themselves is kept.

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::book::Book;
 use super::claim::Claim;
-use super::command::{Code, Command, Refusal, ReleaseLease, Violation};
+use super::command::{Code, Command, Refusal, Violation};
 use super::record::{Change, Lease, Name, Record};
 use super::time::Timestamp;
 use super::verdict::Verdict;
@@ -23,7 +23,16 @@ pub(super) fn decide(
     match command {
         Command::CreateLease(create) => create::create(book, now, create),
         Command::UpdateLease(update) => update::update(book, now, update),
-        Command::ReleaseLease(release) => self::release(book, now, release),
+        Command::ReleaseLease(asked) => {
+            let denial = "DeleteLease permission denied";
+            let lease = own_lease(book, &asked.name, &asked.caller, denial)?;
+            release(book, now, lease, asked.if_revision)
+        }
+        Command::TakeLease { name, if_revision } => {
+            let lease = book.lease(name);
+            let lease = lease.ok_or_else(|| Refusal::lease_not_found(&name.id))?;
+            release(book, now, lease, *if_revision)
+        }
         Command::ReleaseHeldLease { exporter, lease } => release_held(book, now, exporter, lease),
         Command::RegisterExporter { name, labels } => lab::register(book, name, labels),
         Command::ReportStatus {
@@ -33,6 +42,7 @@ pub(super) fn decide(
         } => lab::report(book, now, name, *status, message),
         Command::ExporterConnected { name } => lab::connected(book, now, name),
         Command::ExporterSeen { name } => lab::seen(book, now, name),
+        Command::ProvisionClient { name, username } => Ok(lab::provision(book, name, username)),
         Command::UnregisterExporter { name, reason } => lab::unregister(book, name, reason),
         Command::ReplaceLab {
             exporters,
@@ -42,17 +52,16 @@ pub(super) fn decide(
     }
 }
 
-/// Section M: the owner lets go.
-fn release(book: &Book, now: Timestamp, release: &ReleaseLease) -> Result<Vec<Change>, Refusal> {
-    let lease = own_lease(
-        book,
-        &release.name,
-        &release.caller,
-        "DeleteLease permission denied",
-    )?;
-    check_revision(lease, release.if_revision)?;
+/// Section M: the owner lets go, or has to.
+fn release(
+    book: &Book,
+    now: Timestamp,
+    lease: &Lease,
+    if_revision: Option<u64>,
+) -> Result<Vec<Change>, Refusal> {
+    check_revision(lease, if_revision)?;
     if lease.released {
-        let Name { namespace, id } = &release.name;
+        let Name { namespace, id } = &lease.name;
         return Err(Refusal::new(
             Code::FailedPrecondition,
             "ALREADY_RELEASED",

@@ -148,10 +148,7 @@ fn inspect(token: &str, args: ServeArgs) -> Result<String, String> {
         }
     }
     let verdict = match tokens.authenticate(token, server::system_time()) {
-        Ok(identity) => format!(
-            "accepted: client {}, token {}\n",
-            identity.client, identity.id
-        ),
+        Ok(identity) => format!("accepted: {}, token {}\n", identity.holder, identity.id),
         Err(fault) => format!("refused: {fault} ({})\n", fault.reason()),
     };
     Ok(text + &verdict)

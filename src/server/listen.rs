@@ -17,9 +17,10 @@ use tokio::sync::watch;
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
-use tower::Service;
+use tower::{Service, ServiceExt};
 
 use super::tls::Certificates;
+use crate::auth::Peer;
 
 /// How long a client may take to send the head of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
@@ -55,8 +56,8 @@ pub async fn serve<S>(
             accepted = listener.accept() => accepted,
             () = &mut stop => break,
         };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
+        let (stream, address) = match accepted {
+            Ok(accepted) => accepted,
             Err(error) => {
                 // Out of file descriptors, most likely: leave the others time to end.
                 tracing::warn!(%error, "a connection could not be accepted");
@@ -68,7 +69,14 @@ pub async fn serve<S>(
         if let Err(error) = stream.set_nodelay(true) {
             tracing::debug!(%error, "TCP_NODELAY could not be set");
         }
-        let (server, service, watcher) = (server.clone(), service.clone(), connections.watcher());
+        let peer = Peer(address.ip());
+        let service = service
+            .clone()
+            .map_request(move |mut request: Request<Incoming>| {
+                request.extensions_mut().insert(peer);
+                request
+            });
+        let (server, watcher) = (server.clone(), connections.watcher());
         match &certificates {
             None => drop(tokio::spawn(converse(server, service, watcher, stream))),
             Some(certificates) => {

@@ -13,10 +13,10 @@ use super::changes::Changes;
 use super::reload;
 use super::tls::{self, CertificateFiles, Certificates};
 use super::{Readiness, gateway, serve};
-use crate::auth::{AuthLayer, Folder, Sources, Tokens};
-use crate::config::{LogFormat, Settings};
+use crate::auth::{AuthLayer, Folder, Sources, Tokens, Trust};
+use crate::config::{LogFormat, OidcIssuer, Settings};
 use crate::lab::{self, Lab};
-use crate::lease::{self, Timestamp};
+use crate::lease::{self, Name, Timestamp};
 use crate::service::{Clients, LabelRules};
 use crate::store::{Memory, Store};
 use crate::transcode::Limits;
@@ -132,10 +132,16 @@ fn authentication(
             );
         }
     }
+    let admins = settings.security.admins.iter();
+    let admins = admins.filter_map(|admin| admin.split_once('/'));
+    let admins = admins
+        .map(|(namespace, name)| Name::new(namespace, name))
+        .collect();
     let tokens = Arc::new(tokens);
     tokio::spawn(reload::follow_tokens(tokens.clone(), changes));
     Ok((
-        AuthLayer::tokens(tokens.clone(), store.clone()),
+        AuthLayer::tokens(tokens.clone(), store.clone(), admins)
+            .with_failure_limit(settings.security.failed_tokens),
         Some(tokens),
     ))
 }
@@ -154,6 +160,23 @@ pub fn token_sources(settings: &Settings) -> Result<Sources, Error> {
         audience: security.token_audience.clone(),
         lifetime: span(security.token_lifetime),
         grace: span(settings.rotated_token_grace),
+        trusted: security.oidc.iter().map(trust).collect::<Result<_, _>>()?,
+        ..Sources::default()
+    })
+}
+
+fn trust(oidc: &OidcIssuer) -> Result<Trust, Error> {
+    let read = |path: &PathBuf| {
+        let read = std::fs::read(path);
+        read.map_err(|error| Error(format!("oidc: {}: {error}", path.display())))
+    };
+    Ok(Trust {
+        issuer: oidc.issuer.clone(),
+        audience: oidc.audience.clone(),
+        username_claim: oidc.username_claim.clone(),
+        username_prefix: oidc.username_prefix.clone(),
+        provision: oidc.provision,
+        authorities: oidc.ca.as_ref().map(read).transpose()?,
     })
 }
 

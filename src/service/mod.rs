@@ -20,7 +20,7 @@ use std::time::Duration;
 
 use tokio::sync::watch::Sender;
 use tokio::task::spawn_blocking;
-use tonic::metadata::MetadataValue;
+use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 
@@ -144,6 +144,37 @@ impl Clients {
             }
         }
         Ok(response)
+    }
+}
+
+impl Clients {
+    /// An administrator releases a lease, its own or anybody's, and says why in `jumpstarter-reason`.
+    async fn take(
+        &self,
+        name: Name,
+        admin: &Caller,
+        if_revision: Option<u64>,
+        metadata: &MetadataMap,
+    ) -> Result<Response<crate::proto::wkt::Empty>, Status> {
+        let reason = metadata
+            .get("jumpstarter-reason")
+            .and_then(|reason| reason.to_str().ok());
+        let owner = self
+            .store
+            .read(|book, _| book.lease(&name).map(|lease| lease.client.clone()));
+        let command = Command::TakeLease {
+            name: name.clone(),
+            if_revision,
+        };
+        self.store.submit(command).await.map_err(refusal::status)?;
+        tracing::info!(
+            admin = %admin.client,
+            owner = owner.as_deref().unwrap_or_default(),
+            lease = %name,
+            reason = reason.unwrap_or("none was given"),
+            "an administrator released a lease"
+        );
+        Ok(Response::new(crate::proto::wkt::Empty {}))
     }
 }
 
@@ -331,9 +362,14 @@ impl ClientService for Clients {
     ) -> Result<Response<crate::proto::wkt::Empty>, Status> {
         let name = names::object(&request.get_ref().name, LEASES)?;
         let caller = Caller::of(&request)?;
+        let if_revision = refusal::if_match(request.metadata())?;
+        if caller.is_admin {
+            return self
+                .take(name, caller, if_revision, request.metadata())
+                .await;
+        }
         caller.authorize(&name.namespace)?;
         let caller = caller.client.clone();
-        let if_revision = refusal::if_match(request.metadata())?;
         let release = ReleaseLease {
             name,
             caller,
@@ -358,9 +394,8 @@ impl ClientService for Clients {
                 "this server does not authenticate its callers, so there is no token to rotate";
             return Err(Fault::new(Code::FailedPrecondition, "AUTHENTICATION_OFF", message).into());
         };
-        let client = self
-            .store
-            .read(|book, _| book.client(&identity.client).cloned());
+        let own = Name::new(namespace.clone(), caller.client.clone());
+        let client = self.store.read(|book, _| book.client(&own).cloned());
         // The lab may have changed since the layer looked.
         let client = client.ok_or_else(|| {
             Fault::unauthenticated(

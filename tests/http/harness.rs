@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use jumpstarter_gateway::auth::{AuthLayer, Tokens};
 use jumpstarter_gateway::lab;
-use jumpstarter_gateway::lease::{Settings, Timestamp};
+use jumpstarter_gateway::lease::{Name, Settings, Timestamp};
 use jumpstarter_gateway::server::{self, Readiness};
 use jumpstarter_gateway::service::{Clients, LabelRules};
 use jumpstarter_gateway::store::{Memory, Store};
 use jumpstarter_gateway::transcode::Limits;
 use serde_json::Value;
 use tokio::net::TcpListener;
+
+/// How many bad tokens may come from one address in a minute.
+pub const FAILURES: usize = 30;
 
 /// Where a gateway listens, and how to reach it.
 #[derive(Clone)]
@@ -64,7 +67,10 @@ impl Gateway {
         ));
         let auth = match tokens {
             None => AuthLayer::open("demo"),
-            Some(tokens) => AuthLayer::tokens(tokens, store.clone()),
+            Some(tokens) => {
+                let admins = [Name::new("ops", "root")].into();
+                AuthLayer::tokens(tokens, store.clone(), admins).with_failure_limit(FAILURES as u32)
+            }
         };
         let readiness = Readiness::default();
         readiness.set(true);

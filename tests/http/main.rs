@@ -15,6 +15,7 @@ mod grpc;
 mod layers;
 mod leases;
 mod library;
+mod oidc;
 mod refusals;
 mod reload;
 mod tls;

@@ -4,7 +4,7 @@ use jumpstarter_gateway::auth::{Sources, Tokens};
 use jumpstarter_gateway::lab;
 use jumpstarter_gateway::lease::Duration;
 
-use crate::harness::{Gateway, answer};
+use crate::harness::{FAILURES, Gateway, answer, is};
 
 const LAB: &str = "
 apiVersion: jumpstarter.dev/v1alpha1
@@ -16,6 +16,10 @@ kind: Client
 metadata: {name: bob, namespace: lab}
 ---
 apiVersion: jumpstarter.dev/v1alpha1
+kind: Client
+metadata: {name: root, namespace: ops}
+---
+apiVersion: jumpstarter.dev/v1alpha1
 kind: Exporter
 metadata:
   name: board-1
@@ -24,8 +28,7 @@ metadata:
   annotations: {gateway.jumpstarter.dev/static: 'true'}
 ";
 
-const TOKENS: &str =
-    "ann-token,client:lab:ann\nbob-token,client:lab:bob\nold-token,client:lab:gone\n";
+const TOKENS: &str = "ann-token,client:lab:ann\nbob-token,client:lab:bob\nroot-token,client:ops:root\nold-token,client:lab:gone\n";
 
 async fn gateway() -> Gateway {
     let folder = tempfile::tempdir().unwrap();
@@ -189,4 +192,126 @@ async fn a_rotated_token_takes_the_place_of_the_old_one() {
     ann.get("/v1/namespaces/lab/leases")
         .await
         .refused(401, 16, "TOKEN_REPLACED", "");
+}
+
+#[tokio::test]
+async fn an_administrator_releases_anybodys_lease_and_nothing_else() {
+    let gateway = gateway().await;
+    let (ann, root) = (
+        gateway.as_holder_of("ann-token"),
+        gateway.as_holder_of("root-token"),
+    );
+    let body = r#"{"selector": "board=rpi4", "duration": "60s"}"#;
+    let created = ann
+        .json("POST", "/v1/namespaces/lab/leases?leaseId=mine", body)
+        .await;
+    assert_eq!(created.status, 200, "{created:?}");
+    let path = "/v1/namespaces/lab/leases/mine";
+    root.get(path)
+        .await
+        .refused(403, 7, "NAMESPACE_MISMATCH", "");
+    root.json("PATCH", path, r#"{"duration": "1s"}"#)
+        .await
+        .refused(403, 7, "NAMESPACE_MISMATCH", "");
+    let stale = root.request("DELETE", path).header("if-match", "\"0\"");
+    assert_eq!(answer(stale).await.status, 412);
+    let release = root.request("DELETE", path);
+    let release = release.header("grpc-metadata-jumpstarter-reason", "the board is on fire");
+    assert_eq!(answer(release).await.status, 200);
+    let lease = ann.get(path).await.value();
+    is(&lease, "Ready", "False", "Released");
+    root.send("DELETE", path)
+        .await
+        .refused(400, 9, "ALREADY_RELEASED", "");
+    root.send("DELETE", "/v1/namespaces/lab/leases/none")
+        .await
+        .refused(404, 5, "LEASE_NOT_FOUND", "");
+}
+
+#[tokio::test]
+async fn what_is_said_beside_the_token_must_agree_with_it() {
+    let ann = gateway().await.as_holder_of("ann-token");
+    let said = |headers: &[(&str, &str)]| {
+        let request = ann.request("GET", "/v1/namespaces/lab/leases");
+        let request = headers.iter().fold(request, |request, (name, value)| {
+            request.header(format!("jumpstarter-{name}"), *value)
+        });
+        answer(request)
+    };
+    let all = [("namespace", "lab"), ("name", "ann"), ("kind", "Client")];
+    assert_eq!(said(&all).await.status, 200);
+    said(&[("name", "bob")]).await.refused(
+        403,
+        7,
+        "CLIENT_MISMATCH",
+        "permission denied for client lab/bob",
+    );
+    said(&[("namespace", "other")]).await.refused(
+        403,
+        7,
+        "CLIENT_MISMATCH",
+        "permission denied for client other/ann",
+    );
+    said(&[("kind", "Exporter")])
+        .await
+        .refused(400, 3, "KIND_MISMATCH", "object kind mismatch");
+    said(&[("kind", "Client"), ("kind", "Client")])
+        .await
+        .refused(
+            400,
+            3,
+            "METADATA_REPEATED",
+            "multiple metadata: jumpstarter-kind",
+        );
+    // Rule B6.
+    assert_eq!(said(&[("name", "ann"), ("name", "bob")]).await.status, 200);
+}
+
+#[tokio::test]
+async fn a_challenge_says_what_to_do() {
+    let gateway = gateway().await;
+    let leases = "/v1/namespaces/lab/leases";
+    let missing = gateway.get(leases).await;
+    assert_eq!(
+        missing.header("www-authenticate"),
+        "Bearer realm=\"jumpstarter\""
+    );
+    let wrong = gateway.as_holder_of("guess").get(leases).await;
+    assert_eq!(
+        wrong.header("www-authenticate"),
+        "Bearer realm=\"jumpstarter\", error=\"invalid_token\", error_description=\"failed to authenticate token\""
+    );
+    let basic = gateway
+        .request("GET", leases)
+        .header("authorization", "Basic YTpi");
+    let basic = answer(basic).await;
+    assert_eq!(
+        basic.header("www-authenticate"),
+        "Bearer realm=\"jumpstarter\", error=\"invalid_request\", error_description=\"malformed authorization header\""
+    );
+}
+
+#[tokio::test]
+async fn who_shows_too_many_bad_tokens_is_sent_away_and_who_is_known_is_not() {
+    let gateway = gateway().await;
+    let leases = "/v1/namespaces/lab/leases";
+    for _ in 0..FAILURES {
+        // Who shows none, guesses none.
+        assert_eq!(gateway.get(leases).await.status, 401);
+    }
+    for attempt in 0..FAILURES {
+        let guess = gateway.as_holder_of(&format!("guess-{attempt}"));
+        guess
+            .get(leases)
+            .await
+            .refused(401, 16, "TOKEN_REJECTED", "");
+    }
+    let one_more = gateway.as_holder_of("guess").get(leases).await;
+    one_more.refused(429, 8, "TOO_MANY_FAILURES", "try again later");
+    let seconds: u64 = one_more.header("retry-after").parse().unwrap();
+    assert!((1..=61).contains(&seconds), "{one_more:?}");
+    assert_eq!(
+        gateway.as_holder_of("ann-token").get(leases).await.status,
+        200
+    );
 }

@@ -100,8 +100,11 @@ fn a_token_has_upstreams_form() {
     assert_eq!(ends, after(365 * 86_400));
     let identity = accepted(&tokens, &token, NOON);
     assert_eq!(
-        (&identity.client, &identity.uid),
-        (&client("ann").name, &Some(uid))
+        identity.holder,
+        Holder::Client {
+            name: client("ann").name,
+            uid: Some(uid)
+        }
     );
     // What is remembered ends all the same.
     assert_eq!(
@@ -238,7 +241,13 @@ fn tokens_of_the_file_are_replaced_too() {
     };
     let tokens = Tokens::open(sources.clone()).unwrap();
     let identity = accepted(&tokens, "old", NOON);
-    assert_eq!(identity.client, client("ann").name);
+    assert_eq!(
+        identity.holder,
+        Holder::Client {
+            name: client("ann").name,
+            uid: None
+        }
+    );
     tokens.rotate(&identity, &client("ann"), NOON).unwrap();
     for tokens in [tokens, Tokens::open(sources.clone()).unwrap()] {
         accepted(&tokens, "old", after(59));

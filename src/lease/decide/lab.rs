@@ -71,6 +71,21 @@ pub(super) fn unregister(book: &Book, name: &Name, reason: &str) -> Decision {
     })
 }
 
+/// Rule B13.
+pub(super) fn provision(book: &Book, name: &Name, username: &str) -> Vec<Change> {
+    if book.client(name).is_some() {
+        return Vec::new();
+    }
+    let client = Client {
+        name: name.clone(),
+        labels: Labels::default(),
+        username: Some(username.to_owned()),
+        uid: None,
+        revision: book.revision() + 1,
+    };
+    vec![Change::Put(Record::Client(Arc::new(client)))]
+}
+
 /// The lab file as it is now, in place of the one before. What exporters have told us of
 /// themselves is kept, and so are all leases.
 pub(super) fn replace(
