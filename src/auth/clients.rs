@@ -7,7 +7,7 @@ use super::jwt::{self, refused};
 use super::oidc;
 use super::tokens::Holder;
 use crate::fault::Fault;
-use crate::lease::{Book, Command, Name};
+use crate::lease::{Book, Name};
 use crate::store::Store;
 
 /// What Jumpstarter's clients say of themselves in metadata, besides showing a token. The token is
@@ -21,7 +21,10 @@ struct Said<'a> {
 pub enum Found {
     Client(Name),
     /// A client that is not there yet, and is to be (rule B13).
-    Missing(Command, Name),
+    Missing {
+        name: Name,
+        username: String,
+    },
 }
 
 /// The client of a token's holder.
@@ -94,11 +97,8 @@ fn client_of_user(
         // Rule B11: somebody else's client.
         Some(name) if book.client(&name).is_some() => Err(mismatch(&name)),
         Some(name) if provision && !name.id.is_empty() => {
-            let command = Command::ProvisionClient {
-                name: name.clone(),
-                username: username.to_owned(),
-            };
-            Ok(Found::Missing(command, name))
+            let username = username.to_owned();
+            Ok(Found::Missing { name, username })
         }
         None if provision => Err(refused(
             "CLIENT_UNKNOWN",

@@ -20,7 +20,7 @@ use super::jwt::refused;
 use super::throttle::{Peer, Throttle};
 use super::tokens::{Identity, Tokens};
 use crate::fault::Fault;
-use crate::lease::{Name, Timestamp};
+use crate::lease::{Command, Name, Timestamp};
 use crate::store::Store;
 use crate::transcode::Rejection;
 
@@ -163,7 +163,11 @@ impl Guard {
         };
         match found {
             Found::Client(name) => Ok(Decision::Now(Ok(caller(name)))),
-            Found::Missing(command, name) => {
+            Found::Missing { name, username } => {
+                let command = Command::ProvisionClient {
+                    name: name.clone(),
+                    username,
+                };
                 let (store, caller) = (self.store.clone(), caller(name));
                 Ok(Decision::Later(Box::pin(async move {
                     store.submit(command).await.map_err(|cause| {
