@@ -73,6 +73,7 @@ impl<E: Engine> Writer<E> {
     /// Decides, commits, publishes and answers a batch, and what time has brought; `Err` where the
     /// engine failed, and so nothing of it happened.
     async fn write(&mut self, batch: &mut Vec<Job>) -> Result<(), ()> {
+        let mut told: fn() -> StoreError = || StoreError::Unavailable;
         for _ in 0..ATTEMPTS {
             let now = (self.clock)();
             let (changes, outcomes) = self.decide(now, batch);
@@ -104,11 +105,16 @@ impl<E: Engine> Writer<E> {
                     tracing::error!(%error, commands = batch.len(), "a commit failed; nothing of it has happened");
                     break;
                 }
+                Err(CommitError::Unknown(error)) => {
+                    tracing::error!(%error, commands = batch.len(), "a commit failed, and nobody can tell whether it has happened");
+                    told = || StoreError::Unknown;
+                    break;
+                }
             }
         }
         self.book = self.published.read(Book::clone);
         for job in batch.drain(..) {
-            let _ = job.answer.send(Err(StoreError::Unavailable));
+            let _ = job.answer.send(Err(told()));
         }
         Err(())
     }
