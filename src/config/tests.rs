@@ -90,7 +90,11 @@ fn a_flag_wins_over_a_variable_over_the_file_over_the_default() {
 fn a_switch_of_the_file_can_be_taken_back() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("gateway.toml");
-    fs::write(&path, "demo = true\nno_auth = true\nlab = 'lab.yaml'\n").unwrap();
+    fs::write(
+        &path,
+        "demo = true\nno_auth = true\nlab = 'lab.yaml'\ndata = 'd'\n",
+    )
+    .unwrap();
     let path = path.to_str().unwrap();
     assert!(
         loaded(&["--config", path]).is_err(),
@@ -149,13 +153,27 @@ fn every_mistake_of_a_file_is_found_at_its_place() {
 
 #[test]
 fn settings_that_cannot_go_together_are_refused_all_at_once() {
-    let cases: [(&[&str], &[&str]); 8] = [
-        (&[], &["lab: missing", "tokens: missing"]),
-        (&["--lab=l"], &["tokens: missing"]),
-        (&["--lab=l", "--no-auth", "--listen=[::]:80"], &["listen: "]),
+    let cases: [(&[&str], &[&str]); 10] = [
+        (&[], &["lab: missing", "tokens: missing", "data: missing"]),
+        (&["--lab=l", "--in-memory"], &["tokens: missing"]),
+        (&["--lab=l", "--no-auth"], &["data: missing"]),
+        (&["--demo", "--data=d"], &["data: "]),
+        (
+            &[
+                "--lab=l",
+                "--no-auth",
+                "--in-memory",
+                "--data=d",
+                "--listen=[::]:80",
+            ],
+            &["listen: ", "data: "],
+        ),
         (&["--demo", "--listen=10.0.0.1:80"], &["listen: "]),
         (&["--demo", "--lab=l", "--tokens=t"], &["lab: ", "tokens: "]),
-        (&["--lab=l", "--tokens=t", "--no-auth"], &["tokens: "]),
+        (
+            &["--lab=l", "--tokens=t", "--no-auth", "--data=d"],
+            &["tokens: "],
+        ),
         (
             &["--demo", "--minimum-duration=2h", "--maximum-duration=1h"],
             &["minimum_duration: "],
@@ -186,8 +204,8 @@ fn settings_that_cannot_go_together_are_refused_all_at_once() {
     for flags in [
         &["--demo"][..],
         &["--demo", "--no-auth", "--listen=[::1]:0"],
-        &["--lab=l", "--no-auth"],
-        &["--lab=l", "--tokens=t", "--listen=0.0.0.0:80"],
+        &["--lab=l", "--no-auth", "--in-memory"],
+        &["--lab=l", "--tokens=t", "--data=d", "--listen=0.0.0.0:80"],
     ] {
         assert_eq!(loaded(flags).err(), None, "{flags:?}");
     }

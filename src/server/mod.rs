@@ -28,7 +28,7 @@ use tower_http::decompression::RequestDecompression;
 
 pub use cors::with_cors;
 pub use listen::serve;
-pub use run::{Error, run};
+pub use run::{Error, first_revision, run};
 
 use crate::auth::{AuthLayer, is_grpc};
 use crate::docs;

@@ -28,7 +28,8 @@ impl Program {
         let folder = tempfile::tempdir().unwrap();
         fs::write(folder.path().join("lab.yaml"), lab).unwrap();
         let mut process = Command::new(env!("CARGO_BIN_EXE_jumpstarter-gateway"))
-            .args(["serve", "--no-auth", "--listen", "127.0.0.1:0", "--lab"])
+            .args(["serve", "--no-auth", "--in-memory"])
+            .args(["--listen", "127.0.0.1:0", "--lab"])
             .arg(folder.path())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

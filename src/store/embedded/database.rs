@@ -6,8 +6,9 @@
 //! database's own.
 
 use std::fmt;
-use std::fs::{self, File};
+use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;
+use std::os::unix::fs::OpenOptionsExt;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::Arc;
@@ -49,6 +50,8 @@ pub struct Database {
 pub enum Cause {
     /// What is in the file is not what was written.
     Damaged(String),
+    /// Another process uses it: a sentence.
+    InUse(String),
     /// A sentence.
     Failed(String),
 }
@@ -59,6 +62,7 @@ impl Cause {
         let path = path.display();
         match self {
             Self::Damaged(how) => Self::Damaged(format!("{path} is damaged: {how}")),
+            Self::InUse(why) => Self::InUse(format!("{path}: {why}")),
             Self::Failed(why) => Self::Failed(format!("{path}: {why}")),
         }
     }
@@ -71,7 +75,7 @@ impl fmt::Display for Cause {
                 f,
                 "{how}; put a backup in its place with `jumpstarter-gateway restore`"
             ),
-            Self::Failed(why) => f.write_str(why),
+            Self::InUse(why) | Self::Failed(why) => f.write_str(why),
         }
     }
 }
@@ -89,10 +93,10 @@ impl<E: Into<redb::Error>> From<E> for Cause {
         match error.into() {
             redb::Error::Corrupted(how) => Self::Damaged(how),
             redb::Error::Io(error) if error.kind() == ErrorKind::InvalidData => {
-                Self::Damaged(error.to_string())
+                Self::Damaged(format!("it is no database of this program ({error})"))
             }
             redb::Error::DatabaseAlreadyOpen => {
-                Self::Failed("another process has it open".to_owned())
+                Self::InUse("another process has it open".to_owned())
             }
             error => Self::Failed(error.to_string()),
         }
@@ -137,14 +141,22 @@ pub fn create(
     let cause = |error: std::io::Error| {
         Cause::Failed(format!("{} cannot be written: {error}", path.display()))
     };
-    match fs::remove_file(&unfinished) {
-        Err(error) if error.kind() != ErrorKind::NotFound => return Err(cause(error)),
-        _ => {}
+    let new = || -> std::io::Result<()> {
+        match fs::remove_file(&unfinished) {
+            Err(error) if error.kind() != ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let mut options = OpenOptions::new();
+        options.write(true).create_new(true).mode(0o600);
+        options.open(&unfinished).map(drop)
+    };
+    new().map_err(cause)?;
+    let made = Database::make(|| Ok(builder().create(&unfinished)?), first);
+    if let Err(cause) = made.and_then(|mut database| fill(&mut database)) {
+        // What is left of it is of no use, and may be what fills the disk.
+        let _ = fs::remove_file(&unfinished);
+        return Err(cause.of(path));
     }
-    let mut database = Database::make(|| Ok(builder().create(&unfinished)?), first)
-        .map_err(|cause| cause.of(path))?;
-    fill(&mut database)?;
-    drop(database);
     fs::rename(&unfinished, path).map_err(cause)?;
     let folder = path
         .parent()

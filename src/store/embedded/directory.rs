@@ -55,7 +55,7 @@ impl Directory {
                     true => format!("process {}", holder.trim()),
                     false => "another process".to_owned(),
                 };
-                return Err(Cause::Failed(format!(
+                return Err(Cause::InUse(format!(
                     "{shown} is in use by {holder}; stop that one first, or use another directory"
                 )));
             }

@@ -80,6 +80,14 @@ impl Embedded {
         })
     }
 
+    /// The name that the database was given when it was made.
+    #[must_use]
+    pub fn instance(&self) -> String {
+        let state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
+        let database = state.database.as_ref();
+        database.map_or_else(String::new, |database| database.instance().to_owned())
+    }
+
     /// Does work that waits for the disk where it keeps nobody else waiting.
     async fn work<T: Send + 'static>(
         &self,
