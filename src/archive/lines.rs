@@ -79,5 +79,9 @@ pub fn read(lines: impl BufRead, progress: Progress<'_>) -> Result<Archive, (u64
 }
 
 fn parsed<T: DeserializeOwned>(line: &str) -> Result<T, String> {
-    json::from_slice(line.as_bytes(), Options::default()).map_err(|error| error.to_string())
+    json::from_slice(line.as_bytes(), Options::default()).map_err(|error| {
+        // For whoever reads JSON there is one line only.
+        let said = error.to_string();
+        said.replace(" at line 1 column ", ", column ")
+    })
 }

@@ -8,9 +8,9 @@
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;
-use std::os::unix::fs::OpenOptionsExt;
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use redb::{Builder, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
@@ -43,6 +43,8 @@ pub struct Database {
     inner: redb::Database,
     revision: u64,
     instance: String,
+    /// Where its file lies, and what the system knows that file by.
+    place: Option<(PathBuf, [u64; 2])>,
 }
 
 /// Why a database cannot be used.
@@ -110,9 +112,9 @@ impl Cause {
     }
 }
 
-/// How the database is to be opened: everything in it is looked at, so that a file that was damaged
-/// is not taken for a good one.
-fn builder() -> Builder {
+/// How a database is opened: everything in it is looked at, so that a file that was damaged is not
+/// taken for a good one.
+pub fn builder() -> Builder {
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE_BYTES);
     builder.set_check_integrity_on_open(true);
@@ -124,7 +126,11 @@ fn builder() -> Builder {
 /// # Errors
 /// It cannot be opened, is open elsewhere, is damaged, or was written by a later program.
 pub fn open(path: &Path) -> Result<Database, Cause> {
-    Database::read(|| Ok(builder().open(path)?)).map_err(|cause| cause.of(path))
+    let mut database =
+        Database::read(|| Ok(builder().open(path)?)).map_err(|cause| cause.of(path))?;
+    let identity = identity(path).map_err(|error| Cause::Failed(error.to_string()).of(path))?;
+    database.place = Some((path.to_owned(), identity));
+    Ok(database)
 }
 
 /// Makes a database in a file that is not there yet, with the revision `first` and what `fill` puts
@@ -198,6 +204,7 @@ impl Database {
                 inner,
                 revision,
                 instance,
+                place: None,
             })
         })
     }
@@ -224,6 +231,7 @@ impl Database {
             inner,
             revision: first,
             instance,
+            place: None,
         })
     }
 
@@ -235,6 +243,22 @@ impl Database {
     /// The name that this database was given when it was made; no other has it.
     pub fn instance(&self) -> &str {
         &self.instance
+    }
+
+    /// Makes sure that what is written now will be found later.
+    ///
+    /// # Errors
+    /// Its file is gone, or another one lies in its place.
+    pub fn check_place(&self) -> Result<(), Cause> {
+        match &self.place {
+            Some((path, opened)) if identity(path).ok() != Some(*opened) => {
+                Err(Cause::Failed(format!(
+                    "{} was removed or replaced while it was in use; put it back, or start anew",
+                    path.display()
+                )))
+            }
+            _ => Ok(()),
+        }
     }
 
     /// Everything that is kept; `progress` is told after each record how many of how many are read.
@@ -297,6 +321,10 @@ impl Database {
         self.revision = revision;
         Ok(())
     }
+}
+
+fn identity(path: &Path) -> std::io::Result<[u64; 2]> {
+    fs::metadata(path).map(|file| [file.dev(), file.ino()])
 }
 
 /// Where a record lies: neither namespaces nor names can contain the byte between them.

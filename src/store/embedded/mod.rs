@@ -17,7 +17,7 @@ use tokio::task::spawn_blocking;
 use super::engine::{CommitError, Engine, EngineError, Snapshot};
 use crate::lease::Change;
 
-pub use database::{Cause, Database, Opener, create, open};
+pub use database::{Cause, Database, Opener, builder, create, open};
 pub use directory::{DATABASE, Directory};
 
 /// How often whoever waits for a load is told how far it is.
@@ -136,6 +136,9 @@ impl State {
         if database.revision() != base {
             return Err(CommitError::Conflict);
         }
+        database
+            .check_place()
+            .map_err(|cause| CommitError::Failed(cause.into()))?;
         let Err(cause) = database.write(base + 1, &changes) else {
             return Ok(base + 1);
         };
