@@ -19,7 +19,7 @@ use jumpstarter_gateway::lab;
 use jumpstarter_gateway::lease::{Settings, Timestamp};
 use jumpstarter_gateway::server::{self, Readiness};
 use jumpstarter_gateway::service::{Clients, LabelRules};
-use jumpstarter_gateway::store::{Memory, Store};
+use jumpstarter_gateway::store::{Engine, Store};
 use jumpstarter_gateway::transcode::Limits;
 use tokio::net::TcpListener;
 
@@ -65,8 +65,8 @@ impl Server {
         receiver.recv().unwrap()
     }
 
-    /// The gateway as `serve --demo` runs it, with a lab of `exporters` boards.
-    pub fn gateway(exporters: usize) -> Self {
+    /// The gateway as `serve --no-auth` runs it, over an engine, with a lab of `exporters` boards.
+    pub fn gateway(engine: impl Engine, exporters: usize) -> Self {
         Self::start("gateway", move || async move {
             let now = || {
                 let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
@@ -75,7 +75,7 @@ impl Server {
                     since.subsec_nanos().cast_signed(),
                 )
             };
-            let store = Store::open(Memory::default(), Settings::default(), Arc::new(now))
+            let store = Store::open(engine, Settings::default(), Arc::new(now))
                 .await
                 .unwrap();
             let lab = lab::parse([("benchmark", lab_file(exporters).as_str())]).unwrap();

@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use super::{Archive, Progress};
 use crate::proto::gateway::store::v1 as pb;
 use crate::proto::json::{self, Options};
-use crate::store::form::{self, Reader, VERSION};
+use crate::store::form::{self, FormError, Reader, VERSION};
 
 /// Writes all of it.
 ///
@@ -50,7 +50,7 @@ pub fn read(lines: impl BufRead, progress: Progress<'_>) -> Result<Archive, (u64
             ));
         }
         version if version > u32::from(VERSION) => {
-            return Err((1, form::newer(version).to_string()));
+            return Err((1, FormError::Newer(version).to_string()));
         }
         _ => {}
     }

@@ -10,7 +10,7 @@ use crate::lease::{Book, Change, Record, Settings};
 ///
 /// Contract: what `commit` acknowledged, a later `load` returns, also after a crash. A commit is
 /// kept as a whole or not at all. One that is reported as failed is not kept; where that cannot be
-/// found out it is reported as unknown, and if it was kept, the next one conflicts.
+/// found out it is reported as unknown, and the next `load` that succeeds tells.
 pub trait Engine: Send + 'static {
     /// Everything that is kept.
     fn load(&mut self) -> impl Future<Output = Result<Snapshot, EngineError>> + Send;

@@ -91,6 +91,7 @@ impl Store {
             book,
             published: published.clone(),
             clock: clock.clone(),
+            in_doubt: false,
         };
         tokio::spawn(writer.run(inbox));
         Ok(Self {

@@ -25,6 +25,8 @@ pub struct Writer<E> {
     pub book: Book,
     pub published: Arc<Published>,
     pub clock: Clock,
+    /// Nobody can tell whether the last commit is kept.
+    pub in_doubt: bool,
 }
 
 /// How many commands share one commit.
@@ -76,6 +78,12 @@ impl<E: Engine> Writer<E> {
         let mut told: fn() -> StoreError = || StoreError::Unavailable;
         for _ in 0..ATTEMPTS {
             let now = (self.clock)();
+            if self.in_doubt
+                && let Err(error) = self.catch_up(now).await
+            {
+                tracing::error!(%error, commands = batch.len(), "the store still cannot be read");
+                break;
+            }
             let (changes, outcomes) = self.decide(now, batch);
             let base = self.book.revision();
             let committed = match changes.as_slice() {
@@ -108,6 +116,7 @@ impl<E: Engine> Writer<E> {
                 Err(CommitError::Unknown(error)) => {
                     tracing::error!(%error, commands = batch.len(), "a commit failed, and nobody can tell whether it has happened");
                     told = || StoreError::Unknown;
+                    self.in_doubt = true;
                     break;
                 }
             }
@@ -148,6 +157,7 @@ impl<E: Engine> Writer<E> {
             self.published.publish(&changes, book.revision(), now);
         }
         self.book = book;
+        self.in_doubt = false;
         Ok(())
     }
 }

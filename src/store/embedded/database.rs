@@ -5,6 +5,7 @@
 //! [`crate::store::form`], and `about` with the version of this layout, the revision, and a name of the
 //! database's own.
 
+use std::cell::Cell;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;
@@ -12,13 +13,14 @@ use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use redb::{Builder, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 use uuid::Uuid;
 
 use crate::lease::{Change, Kind, Name};
 use crate::store::engine::{EngineError, Snapshot};
-use crate::store::form::{self, Reader};
+use crate::store::form::{self, FormError, Reader};
 
 const RECORDS: TableDefinition<&[u8], &[u8]> = TableDefinition::new("records");
 const ABOUT: TableDefinition<&str, &str> = TableDefinition::new("about");
@@ -34,6 +36,9 @@ const LAYOUT_VERSION: &str = "1";
 /// What the database may hold in memory of its file. All records are in the book as well, so this
 /// is for the pages that the next commits touch.
 const CACHE_BYTES: usize = 64 * 1024 * 1024;
+
+/// How often whoever waits for the file to be checked or read is told how far that is.
+pub const PROGRESS: Duration = Duration::from_secs(1);
 
 /// Opens a database, again and again if it must be.
 pub type Opener = Arc<dyn Fn() -> Result<Database, Cause> + Send + Sync>;
@@ -67,6 +72,11 @@ impl Cause {
             Self::InUse(why) => Self::InUse(format!("{path}: {why}")),
             Self::Failed(why) => Self::Failed(format!("{path}: {why}")),
         }
+    }
+
+    /// A record, or what is known about all of them, cannot be read.
+    fn unreadable(what: impl fmt::Display, error: impl fmt::Display) -> Self {
+        Self::Damaged(format!("{what} cannot be read: {error}"))
     }
 }
 
@@ -105,19 +115,22 @@ impl<E: Into<redb::Error>> From<E> for Cause {
     }
 }
 
-impl Cause {
-    /// A record, or what is known about all of them, cannot be read.
-    fn unreadable(what: impl fmt::Display, error: impl fmt::Display) -> Self {
-        Self::Damaged(format!("{what} cannot be read: {error}"))
-    }
-}
-
 /// How a database is opened: everything in it is looked at, so that a file that was damaged is not
 /// taken for a good one.
 pub fn builder() -> Builder {
     let mut builder = Builder::new();
     builder.set_cache_size(CACHE_BYTES);
     builder.set_check_integrity_on_open(true);
+    let told = Cell::new(Instant::now());
+    builder.set_repair_callback(move |session| {
+        if told.get().elapsed() >= PROGRESS {
+            told.set(Instant::now());
+            tracing::info!(
+                "{:.0} % of the file are checked",
+                session.progress() * 100.0
+            );
+        }
+    });
     builder
 }
 
@@ -250,14 +263,13 @@ impl Database {
     /// # Errors
     /// Its file is gone, or another one lies in its place.
     pub fn check_place(&self) -> Result<(), Cause> {
-        match &self.place {
-            Some((path, opened)) if identity(path).ok() != Some(*opened) => {
-                Err(Cause::Failed(format!(
-                    "{} was removed or replaced while it was in use; put it back, or start anew",
-                    path.display()
-                )))
-            }
-            _ => Ok(()),
+        let Some((path, opened)) = &self.place else {
+            return Ok(());
+        };
+        match identity(path) {
+            Ok(present) if present == *opened => Ok(()),
+            Ok(_) => Err(Cause::Failed("another file lies in its place".to_owned()).of(path)),
+            Err(error) => Err(Cause::Failed(error.to_string()).of(path)),
         }
     }
 
@@ -266,7 +278,7 @@ impl Database {
     /// # Errors
     /// The file cannot be read, is damaged, or has records of a later program.
     pub fn load(&self, mut progress: impl FnMut(usize, u64)) -> Result<Snapshot, Cause> {
-        guarded(|| {
+        self.guarded(|| {
             let reading = self.inner.begin_read()?;
             let table = reading.open_table(RECORDS)?;
             let total = table.len()?;
@@ -275,9 +287,10 @@ impl Database {
             for entry in table.iter()? {
                 let (kept, value) = entry?;
                 let place = || format!("the record {}", kept.value().escape_ascii());
-                let record = reader
-                    .record(value.value())
-                    .map_err(|error| Cause::unreadable(place(), error))?;
+                let record = reader.record(value.value()).map_err(|error| match error {
+                    FormError::Newer(_) => Cause::Failed(format!("{}: {error}", place())),
+                    FormError::Wrong(why) => Cause::unreadable(place(), why),
+                })?;
                 if key(record.kind(), record.name()) != kept.value() {
                     return Err(Cause::unreadable(place(), "it has another name"));
                 }
@@ -296,7 +309,7 @@ impl Database {
     /// # Errors
     /// It is not known whether it happened. The database cannot be used any more.
     pub fn write(&mut self, revision: u64, changes: &[Change]) -> Result<(), Cause> {
-        guarded(|| {
+        self.guarded(|| {
             let writing = self.inner.begin_write()?;
             let mut records = writing.open_table(RECORDS)?;
             for change in changes {
@@ -320,6 +333,14 @@ impl Database {
         })?;
         self.revision = revision;
         Ok(())
+    }
+
+    /// As [`guarded`]; says which file it is about.
+    fn guarded<T>(&self, work: impl FnOnce() -> Result<T, Cause>) -> Result<T, Cause> {
+        guarded(work).map_err(|cause| match &self.place {
+            Some((path, _)) => cause.of(path),
+            None => cause,
+        })
     }
 }
 

@@ -10,18 +10,17 @@ mod directory;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use tokio::task::spawn_blocking;
+use tokio::runtime::{Handle, RuntimeFlavor};
+use tokio::task::{block_in_place, spawn_blocking};
 
 use super::engine::{CommitError, Engine, EngineError, Snapshot};
 use crate::lease::Change;
 
+use database::PROGRESS;
 pub use database::{Cause, Database, Opener, builder, create, open};
 pub use directory::{DATABASE, Directory};
-
-/// How often whoever waits for a load is told how far it is.
-const PROGRESS: Duration = Duration::from_secs(1);
 
 /// Records in a database file.
 pub struct Embedded {
@@ -88,13 +87,18 @@ impl Embedded {
         database.map_or_else(String::new, |database| database.instance().to_owned())
     }
 
-    /// Does work that waits for the disk where it keeps nobody else waiting.
+    /// Does work that waits for the disk where it keeps nobody else waiting: on this thread where
+    /// others can take over what it has to do, because the way to another one and back would take
+    /// longer than the sync of a good disk.
     async fn work<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut State) -> T + Send + 'static,
     ) -> Result<T, EngineError> {
         let state = self.state.clone();
         let work = move || work(&mut state.lock().unwrap_or_else(PoisonError::into_inner));
+        if Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
+            return Ok(block_in_place(work));
+        }
         let done = spawn_blocking(work).await;
         done.map_err(|error| EngineError(error.into()))
     }

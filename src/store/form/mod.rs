@@ -21,13 +21,24 @@ pub use write::message;
 /// adds one keeps reading all before it, and adds files of it to `tests/kept/`.
 pub const VERSION: u8 = 1;
 
-/// Why bytes are no record.
+/// Why something is no record to this program.
 #[derive(Clone, PartialEq, Eq, Debug)]
-pub struct FormError(pub String);
+pub enum FormError {
+    /// It has this later version of the form.
+    Newer(u32),
+    Wrong(String),
+}
 
 impl fmt::Display for FormError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self {
+            Self::Newer(version) => write!(
+                f,
+                "it has version {version} of the form of records, and this program knows versions \
+                 up to {VERSION}: a later program wrote it, use that one"
+            ),
+            Self::Wrong(why) => f.write_str(why),
+        }
     }
 }
 
@@ -51,18 +62,10 @@ impl Reader {
         match bytes.split_first() {
             Some((1, message)) => {
                 let message = pb::Record::decode(message);
-                self.from_message(message.map_err(|error| FormError(error.to_string()))?)
+                self.from_message(message.map_err(|error| FormError::Wrong(error.to_string()))?)
             }
-            Some((version, _)) if *version > VERSION => Err(newer(u32::from(*version))),
-            _ => Err(FormError("it is no record".to_owned())),
+            Some((version, _)) if *version > VERSION => Err(FormError::Newer((*version).into())),
+            _ => Err(FormError::Wrong("it is no record".to_owned())),
         }
     }
-}
-
-/// What is said of a version that only a later program knows.
-pub fn newer(version: u32) -> FormError {
-    FormError(format!(
-        "it has version {version} of the form of records, and this program knows versions up to \
-         {VERSION}: a later program wrote it, use that one"
-    ))
 }

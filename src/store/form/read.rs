@@ -34,7 +34,9 @@ impl Reader {
             Some(Kept::Client(it)) => Ok(Record::Client(Arc::new(self.client(it)?))),
             Some(Kept::Policy(it)) => Ok(Record::Policy(Arc::new(self.policy(it)?))),
             Some(Kept::Lease(it)) => Ok(Record::Lease(Arc::new(self.lease(it)?))),
-            None => Err(FormError("it is of no kind that is known".to_owned())),
+            None => Err(FormError::Wrong(
+                "it is of no kind that is known".to_owned(),
+            )),
         }
     }
 
@@ -107,7 +109,9 @@ impl Reader {
 
     fn name(&mut self, namespace: &str, id: &str) -> Read<Name> {
         if namespace.is_empty() || id.is_empty() {
-            return Err(FormError("it has no namespace, or no name".to_owned()));
+            return Err(FormError::Wrong(
+                "it has no namespace, or no name".to_owned(),
+            ));
         }
         // Nothing else is called so: there is nobody to share it with.
         Ok(Name::new(self.text(namespace), id))
@@ -201,9 +205,9 @@ fn required<T>(field: &str, kept: Option<T>) -> Read<T> {
 }
 
 fn missing(field: &str) -> FormError {
-    FormError(format!("its {field} is missing"))
+    FormError::Wrong(format!("its {field} is missing"))
 }
 
 fn unknown<T: std::fmt::Display>(field: &str) -> impl FnOnce(T) -> FormError {
-    move |value| FormError(format!("its {field} is not known here: {value}"))
+    move |value| FormError::Wrong(format!("its {field} is not known here: {value}"))
 }
