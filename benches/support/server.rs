@@ -22,7 +22,7 @@ use jumpstarter_gateway::lab;
 use jumpstarter_gateway::lease::{Settings, Timestamp};
 use jumpstarter_gateway::server::{self, Gateway, Readiness};
 use jumpstarter_gateway::service::{Clients, LabelRules};
-use jumpstarter_gateway::store::{Memory, Store};
+use jumpstarter_gateway::store::{Engine, Store};
 use jumpstarter_gateway::transcode::Limits;
 use tokio::net::TcpListener;
 use tower::Service;
@@ -79,9 +79,9 @@ impl Server {
         receiver.recv().unwrap()
     }
 
-    /// The gateway as `serve --demo` runs it, with a lab of `exporters` boards.
-    pub fn gateway(exporters: usize) -> Self {
-        Self::start("gateway", move || gateway(exporters))
+    /// The gateway as `serve --no-auth` runs it, over an engine, with a lab of `exporters` boards.
+    pub fn gateway(engine: impl Engine, exporters: usize) -> Self {
+        Self::start("gateway", move || gateway(engine, exporters))
     }
 
     /// A server that reads every request to its end and then gives an answer that it was given, to
@@ -110,8 +110,8 @@ impl Server {
     }
 }
 
-/// What the gateway serves, as `serve --demo` runs it, with a lab of `exporters` boards.
-pub async fn gateway(exporters: usize) -> Gateway {
+/// What the gateway serves.
+async fn gateway(engine: impl Engine, exporters: usize) -> Gateway {
     let now = || {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         Timestamp::new(
@@ -119,7 +119,7 @@ pub async fn gateway(exporters: usize) -> Gateway {
             since.subsec_nanos().cast_signed(),
         )
     };
-    let store = Store::open(Memory::default(), Settings::default(), Arc::new(now))
+    let store = Store::open(engine, Settings::default(), Arc::new(now))
         .await
         .unwrap();
     let lab = lab::parse([("benchmark", lab_file(exporters).as_str())]).unwrap();

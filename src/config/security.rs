@@ -21,7 +21,7 @@ pub const LONGEST_LIFETIME: Duration = Duration::from_secs(100 * 365 * 24 * 60 *
 )]
 pub struct Security {
     /// Folder for keys, and for what else must be neither lost nor seen by others. It is made if it
-    /// is not there, for the server's account alone.
+    /// is not there, for the server's account alone. Without it, `keys` in `data`.
     #[arg(long, env = "JUMPSTARTER_GATEWAY_KEYS", value_name = "PATH")]
     #[serde(default)]
     pub keys: Option<PathBuf>,

@@ -90,7 +90,11 @@ fn a_flag_wins_over_a_variable_over_the_file_over_the_default() {
 fn a_switch_of_the_file_can_be_taken_back() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("gateway.toml");
-    fs::write(&path, "demo = true\nno_auth = true\nlab = 'lab.yaml'\n").unwrap();
+    fs::write(
+        &path,
+        "demo = true\nno_auth = true\nlab = 'lab.yaml'\ndata = 'd'\n",
+    )
+    .unwrap();
     let path = path.to_str().unwrap();
     assert!(
         loaded(&["--config", path]).is_err(),
@@ -149,14 +153,25 @@ fn every_mistake_of_a_file_is_found_at_its_place() {
 
 #[test]
 fn settings_that_cannot_go_together_are_refused_all_at_once() {
-    let cases: [(&[&str], &[&str]); 12] = [
-        (&[], &["lab: missing", "tokens: missing"]),
-        (&["--lab=l"], &["tokens: missing"]),
-        (&["--lab=l", "--no-auth", "--listen=[::]:80"], &["listen: "]),
+    let cases: [(&[&str], &[&str]); 15] = [
+        (&[], &["lab: missing", "tokens: missing", "data: missing"]),
+        (&["--lab=l", "--in-memory"], &["tokens: missing"]),
+        (&["--lab=l", "--no-auth"], &["data: missing"]),
+        (&["--demo", "--data=d"], &["data: "]),
+        (
+            &[
+                "--lab=l",
+                "--no-auth",
+                "--in-memory",
+                "--data=d",
+                "--listen=[::]:80",
+            ],
+            &["listen: ", "data: "],
+        ),
         (&["--demo", "--listen=10.0.0.1:80"], &["listen: "]),
         (&["--demo", "--lab=l", "--tokens=t"], &["lab: ", "tokens: "]),
         (
-            &["--lab=l", "--tokens=t", "--listen=0.0.0.0:80"],
+            &["--lab=l", "--tokens=t", "--data=d", "--listen=0.0.0.0:80"],
             &["listen: others"],
         ),
         (&["--demo", "--tls-cert=c"], &["tls_key: missing"]),
@@ -165,7 +180,11 @@ fn settings_that_cannot_go_together_are_refused_all_at_once() {
             &["--demo", "--tls-key=k", "--tls-cert=c", "--tls-self-signed"],
             &["tls_self_signed: ", "keys: missing"],
         ),
-        (&["--lab=l", "--tokens=t", "--no-auth"], &["tokens: "]),
+        (
+            &["--lab=l", "--tokens=t", "--no-auth", "--data=d"],
+            &["tokens: "],
+        ),
+        (&["--lab=l", "--tokens=t"], &["data: missing"]),
         (
             &["--demo", "--minimum-duration=2h", "--maximum-duration=1h"],
             &["minimum_duration: "],
@@ -196,16 +215,18 @@ fn settings_that_cannot_go_together_are_refused_all_at_once() {
     for flags in [
         &["--demo"][..],
         &["--demo", "--no-auth", "--listen=[::1]:0"],
-        &["--lab=l", "--no-auth"],
+        &["--lab=l", "--no-auth", "--in-memory"],
         &[
             "--lab=l",
             "--tokens=t",
+            "--data=d",
             "--listen=0.0.0.0:80",
             "--allow-plaintext",
         ],
         &[
             "--lab=l",
             "--tokens=t",
+            "--data=d",
             "--listen=0.0.0.0:80",
             "--tls-self-signed",
             "--keys=k",
@@ -213,10 +234,13 @@ fn settings_that_cannot_go_together_are_refused_all_at_once() {
         &[
             "--lab=l",
             "--tokens=t",
+            "--data=d",
             "--listen=0.0.0.0:80",
             "--tls-cert=c",
             "--tls-key=k",
         ],
+        // Keys are in the data, where nothing else is said.
+        &["--lab=l", "--data=d"],
     ] {
         assert_eq!(loaded(flags).err(), None, "{flags:?}");
     }
@@ -250,8 +274,8 @@ fn issuers_are_tables_of_the_file_or_text_of_a_flag() {
     let flag = "--oidc=issuer=https://dex.example.com,audience=jumpstarter,username_prefix=dex:,\
                 provision=true,ca=/ca.pem;issuer=http://127.0.0.1:5556/dex,audience=lab,username_prefix=,\
                 username_claim=email";
-    let from_flag = loaded(&["--lab=l", flag]).unwrap();
-    let table = "lab = 'l'\n[[oidc]]\nissuer = 'https://dex.example.com'\naudience = 'jumpstarter'\n\
+    let from_flag = loaded(&["--lab=l", "--in-memory", flag]).unwrap();
+    let table = "lab = 'l'\nin_memory = true\n[[oidc]]\nissuer = 'https://dex.example.com'\naudience = 'jumpstarter'\n\
                  username_prefix = 'dex:'\nprovision = true\nca = '/ca.pem'\n\
                  [[oidc]]\nissuer = 'http://127.0.0.1:5556/dex'\naudience = 'lab'\n\
                  username_prefix = ''\nusername_claim = 'email'\n";

@@ -48,8 +48,9 @@ pub enum TokenCommand {
 }
 
 /// Settings that these commands use; the others are taken and not shown.
-pub const SETTINGS: [&str; 7] = [
+pub const SETTINGS: [&str; 8] = [
     "config",
+    "data",
     "keys",
     "lab",
     "tokens",
