@@ -13,8 +13,9 @@ mod process;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use process::{Server, gateway};
 use serde_json::Value;
@@ -387,6 +388,51 @@ fn gitlab_releases_what_it_could_not_use() {
     let mut states = world.states();
     states.sort();
     assert_eq!(states, ["ended:NoMatch", "ended:Released", "ready"]);
+}
+
+/// What both systems do with a job that is cancelled: end its script, then run what always runs.
+#[test]
+fn a_job_that_is_cancelled_while_it_waits_leaves_nothing_behind() {
+    let world = World::new();
+    let held = [
+        "lease",
+        "acquire",
+        "-l",
+        "board=rpi4",
+        "--duration",
+        "30m",
+        "--name",
+        "a",
+    ];
+    world.run(&held);
+    let url = world.url();
+    let environment = [
+        ("LEASE_NAME", "b"),
+        ("LEASE_SELECTOR", "board=rpi4"),
+        ("LEASE_SECONDS", "60"),
+        ("LEASE_WAIT", "600"),
+        ("JUMPSTARTER_GATEWAY_URL", &url),
+        ("JUMPSTARTER_GATEWAY_TOKEN", TOKEN),
+    ];
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("ci/acquire.sh");
+    let mut acquire = Command::new("sh")
+        .arg("-e")
+        .arg(script)
+        .envs(environment)
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut line = String::new();
+    let mut out = BufReader::new(acquire.stdout.take().unwrap());
+    out.read_line(&mut line).unwrap();
+    assert!(line.starts_with("Waiting: "), "{line}");
+    acquire.kill().unwrap();
+    acquire.wait().unwrap();
+    assert_eq!(world.states(), ["ready", "pending"]);
+    let environment = environment.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let released = world.shell(&["sh", "-e"], &read("ci/release.sh"), &environment.into());
+    assert_eq!(released, (0, "Released b\n".to_owned()));
+    assert_eq!(world.states(), ["ready", "ended:Released"]);
 }
 
 #[test]

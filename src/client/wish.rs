@@ -35,6 +35,9 @@ const BACK_OFF: Duration = Duration::from_secs(1);
 /// For how long a lease is tried to be released.
 const RELEASE: Duration = Duration::from_secs(30);
 
+/// The same for one that may not be there, and that the server releases by itself if it is.
+const RELEASE_UNSURE: Duration = Duration::from_secs(5);
+
 /// A lease that is wanted, and what is known of it.
 pub struct Wish<'a> {
     connection: &'a Connection,
@@ -229,7 +232,11 @@ impl<'a> Wish<'a> {
         if existence == Existence::No || (existence == Existence::Unsure && is_named) {
             return Ok(false);
         }
-        let deadline = Instant::now() + RELEASE;
+        let deadline = Instant::now()
+            + match existence {
+                Existence::Yes => RELEASE,
+                Existence::Unsure | Existence::No => RELEASE_UNSURE,
+            };
         let mut missing = 0;
         loop {
             let call = Call::new("DeleteLease", self.resource());

@@ -1,6 +1,8 @@
 //! Acquiring: with and without a command, at once, after a wait, and in vain.
 
 use std::fs;
+use std::io::{BufRead as _, BufReader, Read as _};
+use std::process::Command;
 
 use super::process::{Server, gateway};
 use super::signal::signal;
@@ -137,6 +139,50 @@ fn several_wait_and_are_served_in_order() {
     }
     assert_eq!(fs::read_to_string(file.path()).unwrap(), "a\nb\nc\n");
     assert_eq!(states(&server), ["ended:Released"; 4]);
+}
+
+#[test]
+fn a_terminal_has_one_line_that_is_rewritten() {
+    let server = Server::start(&["--demo"]);
+    let first = acquired(&server, "rpi4");
+    let program = env!("CARGO_BIN_EXE_jumpstarter-gateway");
+    let acquire = format!(
+        "{program} lease acquire -l board=rpi4 --duration 30m --wait 5m --server http://{} -- echo on it",
+        server.address
+    );
+    let mut process = Command::new("script")
+        .args([
+            "--quiet",
+            "--return",
+            "--flush",
+            "--command",
+            &acquire,
+            "/dev/null",
+        ])
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("`script`, which gives a program a terminal");
+    let mut out = BufReader::new(process.stdout.take().unwrap());
+    // A return without a new line ends what is rewritten.
+    let mut shown = vec![];
+    while !String::from_utf8_lossy(&shown).contains("place 1 in the queue, estimated start 20") {
+        assert!(
+            out.read_until(b'\r', &mut shown).unwrap() > 0,
+            "it ended: {shown:?}"
+        );
+    }
+    assert!(
+        !shown.contains(&b'\n'),
+        "{}",
+        String::from_utf8_lossy(&shown)
+    );
+    assert_eq!(run(&server, &["lease", "release", &first]).0, 0);
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).unwrap();
+    assert!(process.wait().unwrap().success(), "{rest}");
+    for text in ["is ready: rpi4-01 until 20", "on it\r\n", "is released"] {
+        assert!(rest.contains(text), "{text:?} is not in {rest:?}");
+    }
 }
 
 #[test]

@@ -50,7 +50,6 @@ fn a_signal_is_handed_on_and_the_command_decides() {
     ];
     for (script, decides) in cases {
         for (name, number) in SIGNALS {
-            // The shell's own `sh -c` would be in between if it did not replace itself.
             let (mut process, mut lines) = acquiring(&server, &["--", "sh", "-c", script]);
             let mut up = [0; 3];
             process
