@@ -311,14 +311,7 @@ async fn the_headers_are_those_that_are_sent() {
 
 #[tokio::test]
 async fn the_headers_of_refusals_are_those_that_are_sent() {
-    let folder = tempfile::tempdir().unwrap();
-    let tokens = folder.path().join("tokens");
-    fs::write(&tokens, "a-token,client:default:demo\n").unwrap();
-    let sources = Sources {
-        listed: Some(tokens),
-        ..Sources::default()
-    };
-    let tokens = Tokens::open(sources).unwrap();
+    let tokens = Tokens::open(Sources::default()).unwrap();
     let gateway = Gateway::with_tokens(lab::demo().unwrap(), tokens).await;
     let document = document();
     let leases = filled(&document, LEASES);

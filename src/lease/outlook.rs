@@ -142,7 +142,9 @@ impl Namespace {
         });
         let ahead = own + others.sum::<usize>();
         let estimated_start = match ahead {
-            0..=FORESIGHT => self.estimate(id, turn, outlook, now),
+            0..=FORESIGHT => self
+                .estimate(id, turn, outlook, now)
+                .filter(|start| *start <= Timestamp::MAX),
             _ => None,
         };
         let mut message = outlook.message.clone();
