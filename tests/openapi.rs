@@ -15,10 +15,9 @@ mod harness;
 use std::path::Path;
 use std::{env, fs};
 
-use jumpstarter_gateway::auth::Tokens;
+use jumpstarter_gateway::auth::{Sources, Tokens};
 use jumpstarter_gateway::docs::{OPENAPI_JSON, OPENAPI_YAML};
 use jumpstarter_gateway::lab;
-use jumpstarter_gateway::lease::Duration;
 use serde_json::{Map, Value};
 
 use harness::{Answer, Gateway, answer};
@@ -315,7 +314,11 @@ async fn the_headers_of_refusals_are_those_that_are_sent() {
     let folder = tempfile::tempdir().unwrap();
     let tokens = folder.path().join("tokens");
     fs::write(&tokens, "a-token,client:default:demo\n").unwrap();
-    let tokens = Tokens::load(&tokens, Duration::from_seconds(0)).unwrap();
+    let sources = Sources {
+        listed: Some(tokens),
+        ..Sources::default()
+    };
+    let tokens = Tokens::open(sources).unwrap();
     let gateway = Gateway::with_tokens(lab::demo().unwrap(), tokens).await;
     let document = document();
     let leases = filled(&document, LEASES);
