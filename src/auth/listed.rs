@@ -9,7 +9,7 @@ use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use super::TokensError;
+use super::sources::TokensError;
 use crate::lease::Name;
 
 /// A token's SHA-256. Tokens are looked up by it, so that how long a look takes tells an attacker

@@ -8,6 +8,7 @@ mod keys;
 mod layer;
 mod listed;
 mod oidc;
+mod sources;
 mod throttle;
 mod tokens;
 
@@ -19,8 +20,9 @@ pub use folder::Folder;
 pub use jwt::{Issued, uid};
 pub use layer::{AuthLayer, Authenticated, is_grpc};
 pub use oidc::{Pace, Trust};
+pub use sources::{Sources, TokensError};
 pub use throttle::Peer;
-pub use tokens::{Holder, Identity, Sources, Tokens, TokensError};
+pub use tokens::{Holder, Identity, Tokens};
 
 use crate::fault::Fault;
 

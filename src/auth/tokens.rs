@@ -5,8 +5,7 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::path::PathBuf;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use tonic::Code;
 use uuid::Uuid;
@@ -15,55 +14,14 @@ use super::endings::{Ending, Endings, Why};
 use super::folder::Folder;
 use super::jwt::{self, Claims, Issued, Issuer, refused};
 use super::keys::{self, Keys};
-use super::listed::{self, Fingerprint};
-use super::oidc::{Pace, Provider, Trust, User};
+use super::listed::Fingerprint;
+use super::oidc::{Provider, User};
+use super::sources::{ENDED, KEYS, Sources, TokensError};
 use crate::fault::Fault;
 use crate::lease::{Client, Duration, Name, Timestamp};
 
-/// The files in the folder for keys.
-const KEYS: &str = "token-keys.pem";
-const ENDED: &str = "ended-tokens";
-
 /// How many verified tokens are remembered, so that a signature is looked at once only.
 const REMEMBERED: usize = 10_000;
-
-/// Where tokens come from, and how those are that are made here.
-#[derive(Clone, Debug)]
-pub struct Sources {
-    /// The tokens file.
-    pub listed: Option<PathBuf>,
-    /// Where keys are, and which tokens ended early. Without it the server makes a key that it
-    /// forgets when it stops, and it forgets ended tokens too.
-    pub folder: Option<Folder>,
-    /// The file with the keys, if that is not the one in the folder.
-    pub key: Option<PathBuf>,
-    /// The claims `iss` and `aud` of tokens that are made and accepted here.
-    pub issuer: String,
-    pub audience: String,
-    /// How long a token lasts that replaces another.
-    pub lifetime: Duration,
-    /// How long a token lives on after it was replaced (rule B17).
-    pub grace: Duration,
-    /// Others whose tokens are accepted, and how often they are asked for their keys.
-    pub trusted: Vec<Trust>,
-    pub pace: Pace,
-}
-
-impl Default for Sources {
-    fn default() -> Self {
-        Self {
-            listed: None,
-            folder: None,
-            key: None,
-            issuer: "jumpstarter-gateway".to_owned(),
-            audience: "jumpstarter".to_owned(),
-            lifetime: Duration::from_seconds(365 * 24 * 60 * 60),
-            grace: Duration::from_seconds(60 * 60),
-            trusted: vec![],
-            pace: Pace::default(),
-        }
-    }
-}
 
 /// The tokens.
 #[derive(Debug)]
@@ -88,7 +46,8 @@ pub struct Identity {
     /// What the token is revoked by.
     pub id: String,
     pub holder: Holder,
-    claims: Option<Claims>,
+    /// None in the tokens file.
+    pub(super) claims: Option<Claims>,
 }
 
 /// Who shows a token.
@@ -113,96 +72,6 @@ impl fmt::Display for Holder {
     }
 }
 
-/// What is wrong with the files that tokens come from, a sentence for each problem.
-#[derive(Debug)]
-pub struct TokensError(Vec<String>);
-
-impl TokensError {
-    pub(super) fn new(problems: impl IntoIterator<Item = String>) -> Self {
-        Self(problems.into_iter().collect())
-    }
-}
-
-impl fmt::Display for TokensError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0.join("\n"))
-    }
-}
-
-impl std::error::Error for TokensError {}
-
-impl Sources {
-    /// The files that tokens come from.
-    #[must_use]
-    pub fn files(&self) -> Vec<PathBuf> {
-        let kept = |folder: &Folder| [KEYS, ENDED].map(|name| folder.file(name));
-        let kept = self.folder.iter().flat_map(kept);
-        self.listed
-            .iter()
-            .chain(&self.key)
-            .cloned()
-            .chain(kept)
-            .collect()
-    }
-
-    fn listed(&self) -> Result<HashMap<Fingerprint, Arc<Identity>>, TokensError> {
-        let Some(file) = &self.listed else {
-            return Ok(HashMap::new());
-        };
-        let listed = listed::load(file)?.into_iter().map(|(token, client)| {
-            let identity = Identity {
-                id: token.to_string(),
-                holder: Holder::Client {
-                    name: client,
-                    uid: None,
-                },
-                claims: None,
-            };
-            (token, Arc::new(identity))
-        });
-        Ok(listed.collect())
-    }
-
-    /// None where there is no file to read them from. Where there should be one, it is made.
-    fn keys(&self) -> Result<Option<Keys>, TokensError> {
-        let (file, pem) = match (&self.key, &self.folder) {
-            (Some(file), _) => (file.clone(), std::fs::read_to_string(file)),
-            (None, Some(folder)) => {
-                let made = match folder.read(KEYS) {
-                    Ok(None) => keys::make()
-                        .map_err(io::Error::other)
-                        .and_then(|pem| folder.replace(KEYS, &pem).map(|()| pem)),
-                    Ok(Some(pem)) => Ok(pem),
-                    Err(error) => Err(error),
-                };
-                (folder.file(KEYS), made)
-            }
-            (None, None) => return Ok(None),
-        };
-        let problem =
-            |error: &dyn fmt::Display| TokensError::new([format!("{}: {error}", file.display())]);
-        let pem = pem.map_err(|error| problem(&error))?;
-        Keys::read(&pem).map(Some).map_err(|error| problem(&error))
-    }
-
-    /// None where there is no file to read them from.
-    fn endings(&self) -> Result<Option<Endings>, TokensError> {
-        let Some(folder) = &self.folder else {
-            return Ok(None);
-        };
-        read_endings(folder).map(Some)
-    }
-}
-
-fn read_endings(folder: &Folder) -> Result<Endings, TokensError> {
-    let text = folder
-        .read(ENDED)
-        .map_err(|error| TokensError::new([error.to_string()]))?;
-    text.unwrap_or_default().parse().map_err(|problem| {
-        TokensError::new([format!("{}:{problem}", folder.file(ENDED).display())])
-    })
-}
-
 impl Tokens {
     /// Reads everything; a key is made where there is none yet.
     ///
@@ -216,7 +85,7 @@ impl Tokens {
         let issuer = Issuer {
             name: sources.issuer.clone(),
             audience: sources.audience.clone(),
-            keys: sources.keys()?.map_or_else(in_memory, Ok)?,
+            keys: sources.own_keys()?.map_or_else(in_memory, Ok)?,
         };
         let state = State {
             listed: sources.listed()?,
@@ -244,7 +113,7 @@ impl Tokens {
         let (listed, keys) = (self.sources.listed()?, self.sources.keys()?);
         let _lock = self.lock()?;
         let endings = self.sources.endings()?;
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state_to_change();
         state.listed = listed;
         if let Some(keys) = keys {
             state.issuer.keys = keys;
@@ -259,7 +128,7 @@ impl Tokens {
     /// Every client that a token of the file stands for.
     #[must_use]
     pub fn listed_clients(&self) -> BTreeSet<Name> {
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state();
         let names = state
             .listed
             .values()
@@ -273,7 +142,7 @@ impl Tokens {
     /// How many keys there are that tokens may be signed with, and how many tokens the file lists.
     #[must_use]
     pub fn counts(&self) -> (usize, usize) {
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state();
         (state.issuer.keys.count(), state.listed.len())
     }
 
@@ -284,7 +153,7 @@ impl Tokens {
     /// UNAUTHENTICATED: the token has ended.
     pub fn known(&self, token: &str, now: Timestamp) -> Result<Option<Arc<Identity>>, Fault> {
         let fingerprint = Fingerprint::of(token);
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state();
         let found = state
             .listed
             .get(&fingerprint)
@@ -313,7 +182,7 @@ impl Tokens {
         let unverified = jwt::look(token)?;
         let fingerprint = Fingerprint::of(token);
         let identity = {
-            let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+            let state = self.state();
             if unverified.iss != state.issuer.name {
                 return Err(refused(
                     "TOKEN_WRONG_ISSUER",
@@ -372,10 +241,7 @@ impl Tokens {
             },
             claims: Some(user.claims),
         });
-        self.state
-            .read()
-            .unwrap_or_else(PoisonError::into_inner)
-            .expect_good(&identity, now)?;
+        self.state().expect_good(&identity, now)?;
         self.remember(fingerprint, &identity, |_| true);
         Ok(identity)
     }
@@ -387,7 +253,7 @@ impl Tokens {
         identity: &Arc<Identity>,
         is_current: impl FnOnce(&State) -> bool,
     ) {
-        let mut state = self.state.write().unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.state_to_change();
         if is_current(&state) {
             if state.verified.len() >= REMEMBERED {
                 state.verified.clear();
@@ -406,7 +272,7 @@ impl Tokens {
         now: Timestamp,
         lifetime: Duration,
     ) -> Result<Issued, Fault> {
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state();
         state.issuer.issue(client, now, lifetime)
     }
 
@@ -415,8 +281,9 @@ impl Tokens {
     /// does.
     ///
     /// # Errors
-    /// FAILED_PRECONDITION: the old token is not of our making. UNAUTHENTICATED: it has ended. UNAVAILABLE: the new one cannot be signed, or the
-    /// old one's end cannot be kept; nothing has changed then.
+    /// FAILED_PRECONDITION: the old token is not of our making. UNAUTHENTICATED: it has ended.
+    /// UNAVAILABLE: the new one cannot be signed, or the old one's end cannot be kept; nothing has
+    /// changed then.
     pub fn rotate(&self, old: &Identity, client: &Client, now: Timestamp) -> Result<Issued, Fault> {
         if let Holder::User { .. } = old.holder {
             let message = "the token is of another issuer; have it replaced there";
@@ -452,7 +319,7 @@ impl Tokens {
     #[must_use]
     pub fn find(&self, text: &str) -> Option<(String, Option<Timestamp>)> {
         let fingerprint = Fingerprint::of(text);
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state();
         if state.listed.contains_key(&fingerprint) {
             return Some((fingerprint.to_string(), None));
         }
@@ -509,7 +376,7 @@ impl Tokens {
         };
         write().map_err(|error| problem(error.to_string()))?;
         self.reload()?;
-        let state = self.state.read().unwrap_or_else(PoisonError::into_inner);
+        let state = self.state();
         Ok(state.issuer.keys.first().id.clone())
     }
 
@@ -525,12 +392,7 @@ impl Tokens {
         let _lock = self.lock()?;
         let mut endings = match self.sources.endings()? {
             Some(endings) => endings,
-            None => self
-                .state
-                .read()
-                .unwrap_or_else(PoisonError::into_inner)
-                .endings
-                .clone(),
+            None => self.state().endings.clone(),
         };
         if let Err(fault) = check(endings.of(id)) {
             return Ok(Err(fault));
@@ -541,11 +403,16 @@ impl Tokens {
             let written = folder.replace(ENDED, &endings.to_string());
             written.map_err(|error| TokensError::new([error.to_string()]))?;
         }
-        self.state
-            .write()
-            .unwrap_or_else(PoisonError::into_inner)
-            .endings = endings;
+        self.state_to_change().endings = endings;
         Ok(Ok(()))
+    }
+
+    fn state(&self) -> RwLockReadGuard<'_, State> {
+        self.state.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn state_to_change(&self) -> RwLockWriteGuard<'_, State> {
+        self.state.write().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Who changes the early ends of tokens, here and on disk, is alone with them.

@@ -320,6 +320,18 @@ fn what_cannot_be_read_changes_nothing() {
     }
 }
 
+/// Who loses the keys must not find that new ones have taken their place.
+#[test]
+fn keys_that_are_gone_are_missed_while_it_runs() {
+    let folder = tempfile::tempdir().unwrap();
+    let tokens = Tokens::open(kept(&folder)).unwrap();
+    let token = issued(&tokens).token;
+    std::fs::remove_file(folder.path().join(KEYS)).unwrap();
+    let problem = tokens.reload().unwrap_err().to_string();
+    assert!(problem.contains(KEYS), "{problem}");
+    accepted(&tokens, &token, NOON);
+}
+
 #[test]
 fn an_end_that_cannot_be_kept_is_no_rotation() {
     let folder = tempfile::tempdir().unwrap();
