@@ -58,6 +58,19 @@ fn run() -> Result<(), Box<dyn Error>> {
         crate_root: "crate",
         out: &out.join("jumpstarter"),
     })?;
+    // What is kept on disk, and exported.
+    generate(&Recipe {
+        root: proto,
+        include: &[],
+        files: &["gateway/store/v1/record.proto"],
+        packages: &["gateway.store.v1"],
+        external: &[],
+        emit_defaults: false,
+        default_stubs: false,
+        openapi: None,
+        crate_root: "crate",
+        out: &out.join("gateway"),
+    })?;
     // The invented services that prove the transcoder generic, for the tests alone.
     let invented = Path::new("tests/proto");
     if invented.exists() {

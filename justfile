@@ -21,10 +21,11 @@ check:
 golden:
     UPDATE_GOLDEN=1 cargo test
 
-# Measure HTTP against the floor, and what a call costs inside
+# Measure HTTP against the floor, what a call costs inside, and what it costs to keep leases
 bench:
     cargo bench --bench http
     cargo bench --bench transcode
+    cargo bench --bench durable
 
 # Build the documentation of the code, and open it
 docs:

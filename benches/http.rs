@@ -17,9 +17,13 @@ mod support;
 use std::io::Write as _;
 use std::time::Duration;
 
-use support::load::{self, CONNECTIONS, Position, Requests};
+use jumpstarter_gateway::store::Memory;
+use support::load::{self, Position, Requests};
 use support::server::Server;
+use tokio::runtime::Builder;
 
+/// How many connections send at the same time.
+const CONNECTIONS: usize = 16;
 const LEASES: usize = 100;
 /// Exporters of the lab: one for each lease of the list, one for each connection that creates.
 const EXPORTERS: usize = LEASES + CONNECTIONS;
@@ -74,7 +78,7 @@ const CASES: [Case; 4] = [
 ];
 
 fn main() {
-    let gateway = Server::gateway(EXPORTERS);
+    let gateway = Server::gateway(Builder::new_current_thread(), Memory::default(), EXPORTERS);
     for number in 0..LEASES {
         load::once(gateway.address, |buffer| {
             post(&format!("listed-{number}"), number, buffer)
@@ -103,8 +107,14 @@ fn main() {
             load::once(gateway.address, request)
         };
         let floor = Server::floor(answer(0), answer(1));
-        load::run(floor.address, 1, case.each / 4, case.requests);
-        load::run(gateway.address, 1, case.each / 4, case.requests);
+        load::run(floor.address, CONNECTIONS, 1, case.each / 4, case.requests);
+        load::run(
+            gateway.address,
+            CONNECTIONS,
+            1,
+            case.each / 4,
+            case.requests,
+        );
         let (mut below, mut above) = (Rounds::default(), Rounds::default());
         for round in 2..2 + ROUNDS {
             below.measure(&floor, case, round);
@@ -143,7 +153,7 @@ struct Rounds {
 impl Rounds {
     fn measure(&mut self, server: &Server, case: &Case, round: usize) {
         let before = server.processor_time();
-        let took = load::run(server.address, round, case.each, case.requests);
+        let took = load::run(server.address, CONNECTIONS, round, case.each, case.requests);
         let worked: Duration = server.processor_time() - before;
         let requests = (case.each * CONNECTIONS) as f64;
         self.rates.push(requests / took.as_secs_f64());

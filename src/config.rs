@@ -51,6 +51,26 @@ pub struct Settings {
     #[serde(default)]
     pub lab: Option<PathBuf>,
 
+    /// Directory to keep leases in, so that a restart does not forget them. It is made if it is not
+    /// there; one server at a time can use it. Needed unless `demo` or `in_memory` is on.
+    #[arg(long, env = "JUMPSTARTER_GATEWAY_DATA", value_name = "DIRECTORY")]
+    #[serde(default)]
+    pub data: Option<PathBuf>,
+
+    /// Keep leases in memory alone, and forget them with the process.
+    #[arg(
+        long,
+        env = "JUMPSTARTER_GATEWAY_IN_MEMORY",
+        value_name = "BOOLEAN",
+        value_parser = BoolishValueParser::new(),
+        hide_possible_values = true,
+        num_args = 0..=1,
+        require_equals = true,
+        default_value = "false",
+        default_missing_value = "true"
+    )]
+    pub in_memory: bool,
+
     /// File with tokens of clients. Without it, and without `keys`, `demo` or `no_auth` must be on.
     #[arg(long, env = "JUMPSTARTER_GATEWAY_TOKENS", value_name = "PATH")]
     #[serde(default)]
@@ -351,6 +371,19 @@ impl Settings {
             "tokens: missing; name a folder for keys with --keys PATH and make tokens with \
              `jumpstarter-gateway token create`, or name a file with the clients' tokens with \
              --tokens PATH, or ask nobody for a token with --no-auth (on a loopback address)",
+        );
+        refuse_if(
+            self.demo && self.data.is_some(),
+            "data: `demo` keeps nothing; leave out one of them",
+        );
+        refuse_if(
+            self.in_memory && self.data.is_some(),
+            "data: `in_memory` keeps nothing; leave out one of them",
+        );
+        refuse_if(
+            !self.demo && !self.in_memory && self.data.is_none(),
+            "data: missing; name a directory to keep leases in with --data DIRECTORY, or have a \
+             restart forget them with --in-memory",
         );
         let limits = self.minimum_duration.zip(self.maximum_duration);
         refuse_if(

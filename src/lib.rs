@@ -8,6 +8,7 @@
 //! - [`auth`]: from a bearer token to a [`auth::Caller`].
 //! - [`service`]: `ClientService` against the store.
 //! - [`store`]: one writer, many readers, and the engines that keep records.
+//! - [`archive`]: backups and exports of what is kept.
 //! - [`lease`]: the domain: who holds which exporter, and who is next. The standard library alone.
 //! - [`lab`]: the lab file, from YAML to records.
 //! - [`proto`]: generated code, well-known types, ProtoJSON.
@@ -18,6 +19,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod archive;
 pub mod auth;
 pub mod client;
 pub mod config;

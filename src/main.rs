@@ -3,11 +3,14 @@
 #[path = "main/token.rs"]
 mod token;
 
-use std::io::Write;
+use std::fs::File;
+use std::io::{IsTerminal, Write};
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::{Duration, Instant};
 
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
+use jumpstarter_gateway::archive::{self, Archive};
 use jumpstarter_gateway::config::{ServeArgs, Settings};
 use jumpstarter_gateway::{client, docs, lab, server};
 use token::TokenCommand;
@@ -24,8 +27,8 @@ const EXAMPLES: &str = "\
 Examples:
   jumpstarter-gateway serve --demo
       Serve a small lab that is built in, to try things out
-  jumpstarter-gateway serve --lab lab/ --tokens tokens.csv
-      Serve your own lab
+  jumpstarter-gateway serve --lab lab/ --tokens tokens.csv --data data/
+      Serve your own lab, and keep its leases
   jumpstarter-gateway check lab/
       See whether lab files are right before you serve them
   jumpstarter-gateway lease acquire --selector board=rpi4 --duration 30m -- ./test.sh
@@ -48,6 +51,29 @@ enum Command {
     Openapi(OpenapiArgs),
     /// Check lab files, and say what is wrong with them.
     Check(CheckArgs),
+    /// Make a backup of a data directory, whether or not a server uses it.
+    #[command(after_help = "\
+Example:
+  jumpstarter-gateway backup --data /var/lib/jumpstarter-gateway /backup/$(date +%F).redb")]
+    Backup(BackupArgs),
+    /// Put a backup into a data directory that no server uses.
+    #[command(after_help = "\
+Examples:
+  jumpstarter-gateway restore --data new-data monday.redb
+  jumpstarter-gateway restore --data data --force monday.redb
+      What the directory had before is kept beside it, as gateway.redb.replaced")]
+    Restore(RestoreArgs),
+    /// Write what a data directory or a backup has as JSON lines, one record a line.
+    #[command(after_help = "\
+Examples:
+  jumpstarter-gateway export data > records.jsonl
+  jumpstarter-gateway export monday.redb | grep '\"lease\"'")]
+    Export(ExportArgs),
+    /// Put an export into a data directory that has no records.
+    #[command(after_help = "\
+Example:
+  jumpstarter-gateway import --data new-data records.jsonl")]
+    Import(ImportArgs),
     /// Show settings.
     #[command(subcommand)]
     Config(ConfigCommand),
@@ -79,6 +105,51 @@ struct CheckArgs {
     /// Lab files, or directories of them.
     #[arg(required = true, value_name = "PATH")]
     paths: Vec<PathBuf>,
+}
+
+/// Where a server keeps its records.
+#[derive(Args)]
+struct DataDirectory {
+    /// The data directory, as `serve` has it.
+    #[arg(long, env = "JUMPSTARTER_GATEWAY_DATA", value_name = "DIRECTORY")]
+    data: PathBuf,
+}
+
+#[derive(Args)]
+struct BackupArgs {
+    #[command(flatten)]
+    directory: DataDirectory,
+    /// The file to make. It must not be there yet.
+    #[arg(value_name = "BACKUP")]
+    backup: PathBuf,
+}
+
+#[derive(Args)]
+struct RestoreArgs {
+    #[command(flatten)]
+    directory: DataDirectory,
+    /// The file that `backup` made.
+    #[arg(value_name = "BACKUP")]
+    backup: PathBuf,
+    /// Replace the records that the directory has.
+    #[arg(long)]
+    force: bool,
+}
+
+#[derive(Args)]
+struct ExportArgs {
+    /// A data directory, whether or not a server uses it, or a backup.
+    #[arg(value_name = "PATH")]
+    source: PathBuf,
+}
+
+#[derive(Args)]
+struct ImportArgs {
+    #[command(flatten)]
+    directory: DataDirectory,
+    /// The file that `export` wrote; `-` is standard input.
+    #[arg(value_name = "EXPORT")]
+    export: PathBuf,
 }
 
 #[derive(Subcommand)]
@@ -126,6 +197,10 @@ fn run(command: Command) -> Result<ExitCode, String> {
             format: Format::Yaml,
         }) => print(docs::OPENAPI_YAML),
         Command::Check(args) => check(&args),
+        Command::Backup(args) => backup(&args),
+        Command::Restore(args) => restore(&args),
+        Command::Export(args) => export(&args),
+        Command::Import(args) => import(&args),
         Command::Config(ConfigCommand::Show(args)) => {
             let settings = Settings::show(args).map_err(|error| error.to_string())?;
             print(
@@ -196,9 +271,82 @@ fn check(args: &CheckArgs) -> Result<(), String> {
     }
 }
 
-/// Writes to standard output. A reader that has gone (`| head`) is no failure.
+fn backup(args: &BackupArgs) -> Result<(), String> {
+    if args.backup.exists() {
+        let backup = args.backup.display();
+        return Err(format!("{backup} is there already; choose another name"));
+    }
+    let archive = Archive::of(&args.directory.data, &mut progress()).map_err(sentence)?;
+    archive.write_backup(&args.backup).map_err(sentence)?;
+    let Archive { revision, .. } = archive;
+    let (backup, records) = (args.backup.display(), archive.records.len());
+    print(&format!(
+        "{backup}: {records} records, as they were at revision {revision}\n"
+    ))
+}
+
+fn restore(args: &RestoreArgs) -> Result<(), String> {
+    if args.backup.is_dir() {
+        let backup = args.backup.display();
+        return Err(format!(
+            "{backup} is a directory; name the file that `backup` made"
+        ));
+    }
+    let archive = Archive::of(&args.backup, &mut progress()).map_err(sentence)?;
+    put(&archive, &args.directory, args.force)
+}
+
+fn export(args: &ExportArgs) -> Result<(), String> {
+    let archive = Archive::of(&args.source, &mut progress()).map_err(sentence)?;
+    let written = archive.write_lines(std::io::stdout().lock(), &mut progress());
+    unless_gone(written)
+}
+
+fn import(args: &ImportArgs) -> Result<(), String> {
+    let name = args.export.display().to_string();
+    let archive = if name == "-" {
+        Archive::of_lines("standard input", std::io::stdin().lock(), &mut progress())
+    } else {
+        let file = File::open(&args.export).map_err(|error| format!("{name}: {error}"))?;
+        Archive::of_lines(&name, file, &mut progress())
+    };
+    put(&archive.map_err(sentence)?, &args.directory, false)
+}
+
+fn put(archive: &Archive, directory: &DataDirectory, replace: bool) -> Result<(), String> {
+    let replaced = archive
+        .restore(&directory.data, replace, server::first_revision())
+        .map_err(sentence)?;
+    let (data, records) = (directory.data.display(), archive.records.len());
+    let replaced = replaced.map_or_else(String::new, |beside| {
+        format!("; what was there before is {}", beside.display())
+    });
+    print(&format!("{data}: has {records} records now{replaced}\n"))
+}
+
+fn sentence(error: archive::Error) -> String {
+    error.to_string()
+}
+
+/// Tells somebody at a terminal, once a second, how far it is.
+fn progress() -> impl FnMut(u64, u64) {
+    let shown = std::io::stderr().is_terminal();
+    let mut told = Instant::now();
+    move |done, total| {
+        if shown && told.elapsed() >= Duration::from_secs(1) {
+            told = Instant::now();
+            eprintln!("{done} of {total} records");
+        }
+    }
+}
+
 fn print(text: &str) -> Result<(), String> {
-    match std::io::stdout().write_all(text.as_bytes()) {
+    unless_gone(std::io::stdout().write_all(text.as_bytes()))
+}
+
+/// What came of writing to standard output. A reader that has gone (`| head`) is no failure.
+fn unless_gone(written: std::io::Result<()>) -> Result<(), String> {
+    match written {
         Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(error.to_string()),
         _ => Ok(()),
     }

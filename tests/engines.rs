@@ -24,7 +24,8 @@ use jumpstarter_gateway::lease::{
     Settings, Timestamp,
 };
 use jumpstarter_gateway::store::{
-    Clock, CommitError, Engine, EngineError, Memory, Snapshot, Store, StoreError,
+    Clock, CommitError, Embedded, Engine, EngineError, Memory, Snapshot, Store, StoreError,
+    embedded,
 };
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, advance};
@@ -37,6 +38,10 @@ enum Fault {
     Conflicts,
     /// It waits until it is let go, and then goes well.
     Stalls,
+    /// It goes well, and nobody learns of it.
+    IsLost,
+    /// It fails, and nobody can tell.
+    Vanishes,
 }
 
 /// What is to happen to an engine.
@@ -103,6 +108,13 @@ impl<E: Engine> Engine for Hostile<E> {
                 return Err(CommitError::Failed(EngineError("the disk is full".into())));
             }
             Some(Fault::Conflicts) => return Err(CommitError::Conflict),
+            Some(Fault::IsLost) => {
+                self.engine.lock().await.commit(base, changes).await?;
+                return Err(CommitError::Unknown(EngineError("no answer".into())));
+            }
+            Some(Fault::Vanishes) => {
+                return Err(CommitError::Unknown(EngineError("no answer".into())));
+            }
             Some(Fault::Stalls) => {
                 self.script.stalled.add_permits(1);
                 self.script.go.acquire().await.unwrap().forget();
@@ -347,6 +359,32 @@ async fn a_store_that_cannot_be_read_again_changes_nothing<E: Engine>(engine: E)
     assert!(opened.is_err(), "it must not start from nothing");
 }
 
+async fn what_nobody_can_tell_is_known_with_the_next_commit<E: Engine>(engine: E) {
+    let (engine, time) = (Hostile::new(engine), Time::start());
+    let store = furnished(&engine, &time).await;
+    for (id, fault, is_there) in [
+        ("lost", Fault::IsLost, true),
+        ("vanished", Fault::Vanishes, false),
+    ] {
+        engine.plan([fault]);
+        let outcome = store.submit(create(id)).await;
+        assert!(matches!(outcome, Err(StoreError::Unknown)), "{outcome:?}");
+        let seen = state(&store, id);
+        assert_eq!(seen, None, "it may not be there");
+        // Whoever looks in a while sees what there is: nobody has to write for that.
+        advance(Span::from_secs(2)).await;
+        let mut revisions = store.revisions();
+        if is_there && state(&store, id).is_none() {
+            let changed = tokio::time::timeout(Span::from_secs(10), revisions.changed()).await;
+            changed.expect("it never looks").unwrap();
+        }
+        assert_eq!(state(&store, id).is_some(), is_there, "{fault:?}");
+        store.submit(create(&format!("after-{id}"))).await.unwrap();
+        assert_eq!(state(&store, id).is_some(), is_there, "{fault:?}");
+        assert_eq!(published(&store), kept(&engine).await, "{fault:?}");
+    }
+}
+
 async fn what_time_brings_is_tried_until_it_is_kept<E: Engine>(engine: E) {
     let (engine, time) = (Hostile::new(engine), Time::start());
     let store = furnished(&engine, &time).await;
@@ -444,6 +482,7 @@ macro_rules! engines {
                 two_gateways_never_give_out_one_board_twice
                 conflicts_without_end_change_nothing
                 a_store_that_cannot_be_read_again_changes_nothing
+                what_nobody_can_tell_is_known_with_the_next_commit
                 what_time_brings_is_tried_until_it_is_kept
                 every_answer_holds_whatever_happens
             }
@@ -454,6 +493,16 @@ macro_rules! engines {
 engines! {
     memory: Memory::default();
     memory_that_goes_on: Memory::starting_at(1_000_000);
+    in_a_file: embedded();
+}
+
+/// The embedded engine, in a directory that goes with it.
+fn embedded() -> Embedded {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("gateway.redb");
+    embedded::create(&file, 1_000_000, |_| Ok(())).unwrap();
+    let opener = move || embedded::open(&folder.path().join("gateway.redb"));
+    Embedded::over(Arc::new(opener)).unwrap()
 }
 
 /// Counts how often it wakes somebody.

@@ -60,6 +60,7 @@ impl World {
         assert!(executable.unwrap().success());
         let (lab, tokens) = (path("lab.yaml"), path("tokens"));
         let args = [
+            "--in-memory",
             "--lab",
             lab.to_str().unwrap(),
             "--tokens",

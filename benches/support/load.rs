@@ -11,9 +11,6 @@ use tokio::net::TcpStream;
 use tokio::runtime;
 use tokio::task::{JoinSet, LocalSet};
 
-/// How many connections send at the same time.
-pub const CONNECTIONS: usize = 16;
-
 /// Which request of a benchmark this is.
 #[derive(Clone, Copy)]
 pub struct Position {
@@ -25,25 +22,31 @@ pub struct Position {
 /// Writes a request to the end of the buffer.
 pub type Requests = fn(Position, &mut Vec<u8>);
 
-/// Sends `each` requests over every connection; returns the time from the first to the last.
+/// Sends `each` requests over each of so many connections at the same time; returns the time from the first to the last.
 ///
 /// # Panics
 /// An answer is not 200, or cannot be read: the benchmark would measure something else.
-pub fn run(address: SocketAddr, round: usize, each: usize, requests: Requests) -> Duration {
+pub fn run(
+    address: SocketAddr,
+    connections: usize,
+    round: usize,
+    each: usize,
+    requests: Requests,
+) -> Duration {
     let runtime = runtime::Builder::new_current_thread()
         .enable_io()
         .build()
         .unwrap();
     LocalSet::new().block_on(&runtime, async {
-        let mut connections = vec![];
-        for _ in 0..CONNECTIONS {
+        let mut streams = vec![];
+        for _ in 0..connections {
             let stream = TcpStream::connect(address).await.unwrap();
             stream.set_nodelay(true).unwrap();
-            connections.push(stream);
+            streams.push(stream);
         }
         let mut tasks = JoinSet::new();
         let started = Instant::now();
-        for (connection, mut stream) in connections.into_iter().enumerate() {
+        for (connection, mut stream) in streams.into_iter().enumerate() {
             tasks.spawn_local(async move {
                 let (mut request, mut answer) = (vec![], vec![0; 256 * 1024]);
                 for index in 0..each {

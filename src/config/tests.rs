@@ -90,7 +90,11 @@ fn a_flag_wins_over_a_variable_over_the_file_over_the_default() {
 fn a_switch_of_the_file_can_be_taken_back() {
     let directory = tempfile::tempdir().unwrap();
     let path = directory.path().join("gateway.toml");
-    fs::write(&path, "demo = true\nno_auth = true\nlab = 'lab.yaml'\n").unwrap();
+    fs::write(
+        &path,
+        "demo = true\nno_auth = true\nlab = 'lab.yaml'\ndata = 'd'\n",
+    )
+    .unwrap();
     let path = path.to_str().unwrap();
     assert!(
         loaded(&["--config", path]).is_err(),
@@ -149,14 +153,25 @@ fn every_mistake_of_a_file_is_found_at_its_place() {
 
 #[test]
 fn settings_that_cannot_go_together_are_refused_all_at_once() {
-    let cases: [(&[&str], &[&str]); 12] = [
-        (&[], &["lab: missing", "tokens: missing"]),
-        (&["--lab=l"], &["tokens: missing"]),
-        (&["--lab=l", "--no-auth", "--listen=[::]:80"], &["listen: "]),
+    let cases: [(&[&str], &[&str]); 14] = [
+        (&[], &["lab: missing", "tokens: missing", "data: missing"]),
+        (&["--lab=l", "--in-memory"], &["tokens: missing"]),
+        (&["--lab=l", "--no-auth"], &["data: missing"]),
+        (&["--demo", "--data=d"], &["data: "]),
+        (
+            &[
+                "--lab=l",
+                "--no-auth",
+                "--in-memory",
+                "--data=d",
+                "--listen=[::]:80",
+            ],
+            &["listen: ", "data: "],
+        ),
         (&["--demo", "--listen=10.0.0.1:80"], &["listen: "]),
         (&["--demo", "--lab=l", "--tokens=t"], &["lab: ", "tokens: "]),
         (
-            &["--lab=l", "--tokens=t", "--listen=0.0.0.0:80"],
+            &["--lab=l", "--data=d", "--tokens=t", "--listen=0.0.0.0:80"],
             &["listen: others"],
         ),
         (&["--demo", "--tls-cert=c"], &["tls_key: missing"]),
@@ -165,7 +180,10 @@ fn settings_that_cannot_go_together_are_refused_all_at_once() {
             &["--demo", "--tls-key=k", "--tls-cert=c", "--tls-self-signed"],
             &["tls_self_signed: ", "keys: missing"],
         ),
-        (&["--lab=l", "--tokens=t", "--no-auth"], &["tokens: "]),
+        (
+            &["--lab=l", "--data=d", "--tokens=t", "--no-auth"],
+            &["tokens: "],
+        ),
         (
             &["--demo", "--minimum-duration=2h", "--maximum-duration=1h"],
             &["minimum_duration: "],
@@ -196,15 +214,17 @@ fn settings_that_cannot_go_together_are_refused_all_at_once() {
     for flags in [
         &["--demo"][..],
         &["--demo", "--no-auth", "--listen=[::1]:0"],
-        &["--lab=l", "--no-auth"],
+        &["--lab=l", "--in-memory", "--no-auth"],
         &[
             "--lab=l",
+            "--data=d",
             "--tokens=t",
             "--listen=0.0.0.0:80",
             "--allow-plaintext",
         ],
         &[
             "--lab=l",
+            "--data=d",
             "--tokens=t",
             "--listen=0.0.0.0:80",
             "--tls-self-signed",
@@ -212,6 +232,7 @@ fn settings_that_cannot_go_together_are_refused_all_at_once() {
         ],
         &[
             "--lab=l",
+            "--data=d",
             "--tokens=t",
             "--listen=0.0.0.0:80",
             "--tls-cert=c",

@@ -16,6 +16,7 @@ pub mod wkt;
 
 include!(concat!(env!("OUT_DIR"), "/google/mod.rs"));
 include!(concat!(env!("OUT_DIR"), "/jumpstarter/mod.rs"));
+include!(concat!(env!("OUT_DIR"), "/gateway/mod.rs"));
 
 /// All descriptors, imports included, as a serialised `FileDescriptorSet`: for gRPC reflection.
 pub const DESCRIPTORS: &[u8] =

@@ -33,7 +33,7 @@ use tower_http::decompression::RequestDecompression;
 pub use gateway::Gateway;
 pub use listen::serve;
 pub use log::start_log;
-pub use run::{Error, run, span, system_time, token_sources};
+pub use run::{Error, first_revision, run, span, system_time, token_sources};
 pub use tls::{
     CertificateError, CertificateFiles, Certificates, Renewal, self_signed, usual_names,
 };

@@ -13,12 +13,13 @@ use super::changes::Changes;
 use super::reload;
 use super::tls::{self, CertificateFiles, Certificates};
 use super::{Readiness, gateway, serve};
+use crate::archive;
 use crate::auth::{AuthLayer, Folder, Sources, Tokens, Trust};
 use crate::config::{LogFormat, OidcIssuer, Settings};
 use crate::lab::{self, Lab};
 use crate::lease::{self, Name, Timestamp};
 use crate::service::{Clients, LabelRules};
-use crate::store::{Memory, Store};
+use crate::store::{Embedded, EngineError, Memory, Store};
 use crate::transcode::Limits;
 
 /// The client that everybody is where nobody is authenticated.
@@ -50,7 +51,7 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     }
     let summary = summary(&lab);
     let limits = lease_settings(&settings);
-    let store = Store::open(engine(), limits, Arc::new(system_time)).await;
+    let store = open(settings.data.as_deref(), limits).await;
     let store = store.map_err(|error| Error(format!("the store cannot be opened: {error}")))?;
     let store = store.with_history(settings.watch_history);
     let loaded = store.submit(lab.clone().into_command()).await;
@@ -97,13 +98,39 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
     Ok(())
 }
 
-/// The engine in memory. Its revisions begin where the clock stands, so that no ETag or event id of an
-/// earlier run is taken for one of this.
-fn engine() -> Memory {
+/// The store over the directory that leases are kept in, or in memory.
+async fn open(data: Option<&Path>, limits: lease::Settings) -> Result<Store, EngineError> {
+    let clock = Arc::new(system_time);
+    let first = first_revision();
+    match data {
+        Some(directory) => {
+            let engine = Embedded::open(directory, first)?;
+            let instance = engine.instance();
+            let store = Store::open(engine, limits, clock).await?;
+            tracing::info!(directory = %directory.display(), instance, "the records are read");
+            tokio::spawn(offer_exports(directory.to_owned(), store.clone(), instance));
+            Ok(store)
+        }
+        None => Store::open(Memory::starting_at(first), limits, clock).await,
+    }
+}
+
+/// Lets `backup` and `export` work while the server runs. The server does without, if it must.
+async fn offer_exports(directory: PathBuf, store: Store, instance: String) {
+    if let Err(error) = archive::offer(&directory, store, instance).await {
+        let directory = directory.display();
+        tracing::warn!(%error, "no backups of {directory} can be made while the server runs");
+    }
+}
+
+/// Revisions of a new store begin where the clock stands, so that no ETag or event id of an earlier
+/// one is taken for one of this.
+#[must_use]
+pub fn first_revision() -> u64 {
     let since = SystemTime::now()
         .duration_since(UNIX_EPOCH)
         .unwrap_or_default();
-    Memory::starting_at(u64::try_from(since.as_micros()).unwrap_or_default())
+    u64::try_from(since.as_micros()).unwrap_or_default()
 }
 
 fn lab(settings: &Settings) -> Result<Lab, Error> {
@@ -298,8 +325,12 @@ fn announce(
             files.certificate.display()
         ),
     };
+    let kept = match &settings.data {
+        Some(directory) => format!("Leases are kept in {}.", directory.display()),
+        None => "Leases are kept in memory: a restart forgets them.".to_owned(),
+    };
     let message = format!(
-        "jumpstarter-gateway {version} serves {lab} with {summary}. {asked}\n\
+        "jumpstarter-gateway {version} serves {lab} with {summary}. {asked} {kept}\n\
          \n\
          \x20 Swagger UI     {url}/swagger-ui/\n\
          \x20 OpenAPI        {url}/openapi.json\n\

@@ -18,6 +18,11 @@ pub fn status(error: StoreError) -> Status {
                 .with_retry(1)
                 .into()
         }
+        StoreError::Unknown => {
+            let message =
+                "it is not known whether the change was stored; look before you try again";
+            Fault::new(Code::Unavailable, "STORE_OUTCOME_UNKNOWN", message).into()
+        }
     }
 }
 

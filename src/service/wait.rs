@@ -156,7 +156,9 @@ async fn release_abandoned(store: &Store, release: Command) {
             }
             // It has been released already, or is somebody else's now.
             Err(StoreError::Refused(_)) => return,
-            Err(StoreError::Unavailable) => tokio::time::sleep(BACK_OFF).await,
+            Err(StoreError::Unavailable | StoreError::Unknown) => {
+                tokio::time::sleep(BACK_OFF).await
+            }
         }
     }
     tracing::error!(

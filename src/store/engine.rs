@@ -9,8 +9,8 @@ use crate::lease::{Book, Change, Record, Settings};
 /// Keeps records and the revision they are at.
 ///
 /// Contract: what `commit` acknowledged, a later `load` returns, also after a crash. A commit is
-/// kept as a whole or not at all. A commit whose outcome is not known is reported as failed only
-/// after making sure of it, or never again as succeeded.
+/// kept as a whole or not at all. One that is reported as failed is not kept; where that cannot be
+/// found out it is reported as unknown, and the next `load` that succeeds tells.
 pub trait Engine: Send + 'static {
     /// Everything that is kept.
     fn load(&mut self) -> impl Future<Output = Result<Snapshot, EngineError>> + Send;
@@ -37,7 +37,10 @@ pub struct Snapshot {
 pub enum CommitError {
     /// Somebody else committed in between: load, decide again.
     Conflict,
+    /// Nothing of it is kept.
     Failed(EngineError),
+    /// All of it is kept, or nothing, and nobody can tell now.
+    Unknown(EngineError),
 }
 
 /// What went wrong in an engine; for the log.

@@ -8,7 +8,9 @@
 //! to say. The last commits are kept for those who follow along; nobody who waits is ever asked to
 //! look again without reason.
 
+pub mod embedded;
 mod engine;
+pub mod form;
 mod history;
 mod memory;
 mod published;
@@ -19,6 +21,7 @@ use std::sync::Arc;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
+pub use embedded::Embedded;
 pub use engine::{CommitError, Engine, EngineError, Snapshot};
 pub use history::{Commit, Effect, Forgotten};
 pub use memory::Memory;
@@ -52,6 +55,8 @@ pub enum StoreError {
     Refused(Refusal),
     /// It could not be kept, or the store is stopping. Nothing has changed; trying again is fine.
     Unavailable,
+    /// Keeping it failed in a way that leaves open whether it happened. It will be known later.
+    Unknown,
 }
 
 impl fmt::Display for StoreError {
@@ -59,6 +64,7 @@ impl fmt::Display for StoreError {
         match self {
             Self::Refused(refusal) => f.write_str(&refusal.message),
             Self::Unavailable => f.write_str("the store cannot be written to"),
+            Self::Unknown => f.write_str("it is not known whether the change was stored"),
         }
     }
 }
@@ -85,6 +91,7 @@ impl Store {
             book,
             published: published.clone(),
             clock: clock.clone(),
+            in_doubt: false,
         };
         tokio::spawn(writer.run(inbox));
         Ok(Self {
@@ -106,7 +113,7 @@ impl Store {
     /// together with all that follows from it.
     ///
     /// # Errors
-    /// [`StoreError`]; nothing has changed then.
+    /// [`StoreError`]; nothing has changed then, but for [`StoreError::Unknown`].
     pub async fn submit(&self, command: Command) -> Result<(), StoreError> {
         let (answer, outcome) = oneshot::channel();
         self.jobs

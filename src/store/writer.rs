@@ -25,6 +25,8 @@ pub struct Writer<E> {
     pub book: Book,
     pub published: Arc<Published>,
     pub clock: Clock,
+    /// Nobody can tell whether the last commit is kept.
+    pub in_doubt: bool,
 }
 
 /// How many commands share one commit.
@@ -48,6 +50,13 @@ impl<E: Engine> Writer<E> {
             tokio::select! {
                 count = inbox.recv_many(&mut batch, BATCH) => if count == 0 { return },
                 () = tokio::time::sleep_until(wake) => {}
+            }
+            // Whoever was answered last and asks again already may share this commit.
+            tokio::task::yield_now().await;
+            while batch.len() < BATCH
+                && let Ok(job) = inbox.try_recv()
+            {
+                batch.push(job);
             }
             wake = match self.write(&mut batch).await {
                 Ok(()) => self.next_wake(),
@@ -73,8 +82,15 @@ impl<E: Engine> Writer<E> {
     /// Decides, commits, publishes and answers a batch, and what time has brought; `Err` where the
     /// engine failed, and so nothing of it happened.
     async fn write(&mut self, batch: &mut Vec<Job>) -> Result<(), ()> {
+        let mut told: fn() -> StoreError = || StoreError::Unavailable;
         for _ in 0..ATTEMPTS {
             let now = (self.clock)();
+            if self.in_doubt
+                && let Err(error) = self.catch_up(now).await
+            {
+                tracing::error!(%error, commands = batch.len(), "the store still cannot be read");
+                break;
+            }
             let (changes, outcomes) = self.decide(now, batch);
             let base = self.book.revision();
             let committed = match changes.as_slice() {
@@ -104,11 +120,17 @@ impl<E: Engine> Writer<E> {
                     tracing::error!(%error, commands = batch.len(), "a commit failed; nothing of it has happened");
                     break;
                 }
+                Err(CommitError::Unknown(error)) => {
+                    tracing::error!(%error, commands = batch.len(), "a commit failed, and nobody can tell whether it has happened");
+                    told = || StoreError::Unknown;
+                    self.in_doubt = true;
+                    break;
+                }
             }
         }
         self.book = self.published.read(Book::clone);
         for job in batch.drain(..) {
-            let _ = job.answer.send(Err(StoreError::Unavailable));
+            let _ = job.answer.send(Err(told()));
         }
         Err(())
     }
@@ -142,6 +164,7 @@ impl<E: Engine> Writer<E> {
             self.published.publish(&changes, book.revision(), now);
         }
         self.book = book;
+        self.in_doubt = false;
         Ok(())
     }
 }

@@ -238,7 +238,13 @@ fn a_token_is_shown_where_it_is_asked_for() {
     fs::write(path("lab.yaml"), lab).unwrap();
     fs::write(path("tokens"), "a-long-random-text,client:default:ada\n").unwrap();
     fs::write(path("token"), "a-long-random-text\n").unwrap();
-    let server = Server::start(&["--lab", &path("lab.yaml"), "--tokens", &path("tokens")]);
+    let server = Server::start(&[
+        "--in-memory",
+        "--lab",
+        &path("lab.yaml"),
+        "--tokens",
+        &path("tokens"),
+    ]);
     let (status, _, errors) = run(&server, &["lease", "list"]);
     assert_eq!(status, 77, "{errors}");
     assert!(errors.contains("hint: give your token"), "{errors}");

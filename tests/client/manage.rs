@@ -219,7 +219,7 @@ fn a_token_that_says_whose_it_is_finds_ones_own_leases() {
     let folder = tempfile::tempdir().unwrap();
     let lab = concat!(env!("CARGO_MANIFEST_DIR"), "/src/lab/demo.yaml");
     let place = ["--lab", lab, "--keys", folder.path().to_str().unwrap()];
-    let server = Server::start(&place);
+    let server = Server::start(&[&place[..], &["--in-memory"]].concat());
     let token = |client: &str| {
         let create = [&["token", "create", client], &place[..]].concat();
         let (status, token, errors) = ended(gateway(&create).output().unwrap());

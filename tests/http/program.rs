@@ -31,7 +31,7 @@ impl Program {
         let flags = flags.iter().map(|flag| flag.replace("FOLDER", path));
         fs::write(folder.path().join("lab.yaml"), lab).unwrap();
         let mut process = Command::new(env!("CARGO_BIN_EXE_jumpstarter-gateway"))
-            .args(["serve", "--listen", "127.0.0.1:0", "--lab"])
+            .args(["serve", "--in-memory", "--listen", "127.0.0.1:0", "--lab"])
             .arg(folder.path())
             .args(flags)
             .stdout(Stdio::piped())

@@ -117,6 +117,21 @@ impl Selector {
             .map_err(SelectorError)
     }
 
+    /// From the parts of requirements that were kept. What was once read is not checked again, so
+    /// that a rule that has become stricter since loses nothing.
+    pub fn from_kept(parts: impl IntoIterator<Item = (String, Operator, Vec<String>)>) -> Self {
+        let requirements = parts.into_iter().map(|(key, operator, values)| {
+            let mut requirement = Requirement {
+                key: key.into(),
+                operator,
+                values: Box::default(),
+            };
+            requirement.add_values(values.into_iter().map(String::into_boxed_str).collect());
+            requirement
+        });
+        Self::sorted(requirements.collect())
+    }
+
     /// True for the selector that everything meets.
     pub fn is_empty(&self) -> bool {
         self.requirements.is_empty()
@@ -216,6 +231,11 @@ impl Requirement {
     /// How it compares.
     pub fn operator(&self) -> Operator {
         self.operator
+    }
+
+    /// What it compares with, sorted, each once.
+    pub fn values(&self) -> impl Iterator<Item = &str> {
+        self.values.iter().map(|value| &**value)
     }
 
     /// True if a key with this value, or without any, meets the requirement (rules F1-F3).
