@@ -30,6 +30,7 @@ use jumpstarter_gateway::store::embedded::{self, DATABASE};
 use jumpstarter_gateway::store::{Embedded, Engine, Memory, Store};
 use support::load::{self, Position};
 use support::server::Server;
+use tokio::runtime::Builder;
 
 const CONNECTIONS: usize = 64;
 /// Odd, so that there is a median.
@@ -85,12 +86,12 @@ fn single() {
     println!("  create, in memory                      {fleeting:>8.0} µs\n");
 }
 
-/// Many clients over HTTP, the two gateways in turns.
+/// Many clients over HTTP, the two gateways in turns, on as many threads as `serve` would have.
 fn parallel() {
     let folder = tempfile::tempdir().unwrap();
     let engine = Embedded::open(folder.path(), 1).unwrap();
-    let durable = Server::gateway(engine, CONNECTIONS);
-    let memory = Server::gateway(Memory::default(), CONNECTIONS);
+    let durable = Server::gateway(Builder::new_multi_thread(), engine, CONNECTIONS);
+    let memory = Server::gateway(Builder::new_multi_thread(), Memory::default(), CONNECTIONS);
     let run = |server: &Server, round| {
         let took = load::run(server.address, CONNECTIONS, round, EACH, request);
         (EACH * CONNECTIONS) as f64 / took.as_secs_f64()

@@ -20,6 +20,7 @@ use std::time::Duration;
 use jumpstarter_gateway::store::Memory;
 use support::load::{self, Position, Requests};
 use support::server::Server;
+use tokio::runtime::Builder;
 
 /// How many connections send at the same time.
 const CONNECTIONS: usize = 16;
@@ -77,7 +78,7 @@ const CASES: [Case; 4] = [
 ];
 
 fn main() {
-    let gateway = Server::gateway(Memory::default(), EXPORTERS);
+    let gateway = Server::gateway(Builder::new_current_thread(), Memory::default(), EXPORTERS);
     for number in 0..LEASES {
         load::once(gateway.address, |buffer| {
             post(&format!("listed-{number}"), number, buffer)

@@ -1,4 +1,4 @@
-//! Servers to measure, each on one thread of its own: the gateway, and the floor, which is axum
+//! Servers to measure, each on threads of its own: the gateway, and the floor, which is axum
 //! with nothing behind it. Both listen through the same function.
 
 use std::convert::Infallible;
@@ -25,6 +25,7 @@ use jumpstarter_gateway::service::{Clients, LabelRules};
 use jumpstarter_gateway::store::{Engine, Store};
 use jumpstarter_gateway::transcode::Limits;
 use tokio::net::TcpListener;
+use tokio::runtime::Builder;
 use tower::Service;
 
 use super::load;
@@ -37,7 +38,11 @@ pub struct Server {
 }
 
 impl Server {
-    fn start<F, S>(name: &str, service: impl FnOnce() -> F + Send + 'static) -> Self
+    fn start<F, S>(
+        name: &str,
+        mut threads: Builder,
+        service: impl FnOnce() -> F + Send + 'static,
+    ) -> Self
     where
         F: Future<Output = S>,
         S: Service<Request<Incoming>, Response = Response, Error = Infallible>,
@@ -46,10 +51,7 @@ impl Server {
     {
         let (sender, receiver) = mpsc::channel();
         let serve = move || {
-            let runtime = tokio::runtime::Builder::new_current_thread()
-                .enable_all()
-                .build()
-                .unwrap();
+            let runtime = threads.enable_all().build().unwrap();
             runtime.block_on(async {
                 let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
                 let own = fs::read_link("/proc/thread-self").unwrap_or_default();
@@ -79,9 +81,10 @@ impl Server {
         receiver.recv().unwrap()
     }
 
-    /// The gateway as `serve --no-auth` runs it, over an engine, with a lab of `exporters` boards.
-    pub fn gateway(engine: impl Engine, exporters: usize) -> Self {
-        Self::start("gateway", move || gateway(engine, exporters))
+    /// The gateway as `serve --no-auth` runs it, on threads of some kind and over an engine, with a
+    /// lab of `exporters` boards.
+    pub fn gateway(threads: Builder, engine: impl Engine, exporters: usize) -> Self {
+        Self::start("gateway", threads, move || gateway(engine, exporters))
     }
 
     /// A server that reads every request to its end and then gives an answer that it was given, to
@@ -99,7 +102,9 @@ impl Server {
             async { response }
         };
         let router = Router::new().route("/{*path}", any(handler));
-        Self::start("floor", move || async { router })
+        Self::start("floor", Builder::new_current_thread(), move || async {
+            router
+        })
     }
 
     /// How long the server's thread has been on a processor; zero where the system does not tell.
@@ -110,8 +115,8 @@ impl Server {
     }
 }
 
-/// What the gateway serves.
-async fn gateway(engine: impl Engine, exporters: usize) -> Gateway {
+/// What the gateway serves over an engine, without tokens, with a lab of `exporters` boards.
+pub async fn gateway(engine: impl Engine, exporters: usize) -> Gateway {
     let now = || {
         let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
         Timestamp::new(

@@ -51,6 +51,13 @@ impl<E: Engine> Writer<E> {
                 count = inbox.recv_many(&mut batch, BATCH) => if count == 0 { return },
                 () = tokio::time::sleep_until(wake) => {}
             }
+            // Whoever was answered last and asks again already may share this commit.
+            tokio::task::yield_now().await;
+            while batch.len() < BATCH
+                && let Ok(job) = inbox.try_recv()
+            {
+                batch.push(job);
+            }
             wake = match self.write(&mut batch).await {
                 Ok(()) => self.next_wake(),
                 Err(()) => Instant::now() + BACK_OFF,

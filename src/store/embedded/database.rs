@@ -6,6 +6,7 @@
 //! database's own.
 
 use std::cell::Cell;
+use std::collections::BTreeMap;
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
 use std::io::ErrorKind;
@@ -18,7 +19,7 @@ use std::time::{Duration, Instant};
 use redb::{Builder, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 use uuid::Uuid;
 
-use crate::lease::{Change, Kind, Name};
+use crate::lease::{Change, Kind, Name, Record};
 use crate::store::engine::{EngineError, Snapshot};
 use crate::store::form::{self, FormError, Reader};
 
@@ -312,16 +313,11 @@ impl Database {
         self.guarded(|| {
             let writing = self.inner.begin_write()?;
             let mut records = writing.open_table(RECORDS)?;
-            for change in changes {
-                match change {
-                    Change::Put(record) => {
-                        let key = key(record.kind(), record.name());
-                        records.insert(key.as_slice(), form::bytes(record).as_slice())?;
-                    }
-                    Change::Remove(kind, name) => {
-                        records.remove(key(*kind, name).as_slice())?;
-                    }
-                }
+            for (key, record) in last(changes) {
+                match record {
+                    Some(record) => records.insert(&*key, &*form::bytes(record))?,
+                    None => records.remove(&*key)?,
+                };
             }
             drop(records);
             let mut about = writing.open_table(ABOUT)?;
@@ -342,6 +338,16 @@ impl Database {
             None => cause,
         })
     }
+}
+
+/// What is left of each record after all changes, in the order of their places: a lease that is
+/// created and granted at once is written once.
+fn last(changes: &[Change]) -> BTreeMap<Vec<u8>, Option<&Record>> {
+    let left = changes.iter().map(|change| match change {
+        Change::Put(record) => (key(record.kind(), record.name()), Some(record)),
+        Change::Remove(kind, name) => (key(*kind, name), None),
+    });
+    left.collect()
 }
 
 fn identity(path: &Path) -> std::io::Result<[u64; 2]> {

@@ -69,7 +69,7 @@ impl Reader {
             name: self.name(&kept.namespace, &kept.name)?,
             labels: labels(kept.labels),
             username: kept.username,
-            uid: kept.uid.map(|uid| self.text(&uid)),
+            uid: kept.uid.map(Arc::from),
             revision: kept.revision,
         })
     }

@@ -52,7 +52,7 @@ fn client(client: &Client) -> pb::Client {
         revision: client.revision,
         labels: labels(&client.labels),
         username: client.username.clone(),
-        uid: client.uid.as_ref().map(ToString::to_string),
+        uid: client.uid.as_deref().map(str::to_owned),
     }
 }
 
