@@ -222,6 +222,7 @@ pub fn decode<T: DeserializeOwned>(
             ErrorKind::InvalidSignature => {
                 refused("TOKEN_WRONG_SIGNATURE", "its signature is wrong")
             }
+            ErrorKind::Base64(_) => refused("TOKEN_MALFORMED", "it was cut off or changed"),
             ErrorKind::InvalidAlgorithm => refused(
                 "TOKEN_WRONG_ALGORITHM",
                 "its algorithm does not go with the key",

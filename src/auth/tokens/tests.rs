@@ -161,6 +161,11 @@ fn forged_and_foreign_tokens_are_refused_each_for_its_reason() {
             ),
         ),
         (
+            "a letter too many",
+            "TOKEN_MALFORMED".into(),
+            format!("{good}x"),
+        ),
+        (
             "another signature",
             "TOKEN_WRONG_SIGNATURE".into(),
             format!("{start}.{flipped}{}", &signature[1..]),
