@@ -347,6 +347,10 @@ fn flags_and_variables_are_named_after_the_setting_and_the_document_has_them_all
 }
 
 #[test]
-fn the_example_in_the_document_is_good() {
+fn the_examples_in_the_documents_are_good() {
     file(block(DOCUMENT, "toml")).unwrap().check().unwrap();
+    let security = block(include_str!("../../docs/security.md"), "toml");
+    let settings = file(&format!("lab = 'lab.yaml'\n{security}")).unwrap();
+    settings.check().unwrap();
+    assert_eq!(settings.security.oidc.len(), 1, "{security}");
 }

@@ -112,3 +112,45 @@ async fn who_waits_is_sent_away_when_the_server_stops() {
     assert!(told.elapsed() < PATIENCE);
     assert!(program.process.wait().unwrap().success());
 }
+
+/// What a command about tokens prints.
+fn token(folder: &std::path::Path, args: &[&str]) -> String {
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_jumpstarter-gateway"))
+        .arg("token")
+        .args(args)
+        .arg("--keys")
+        .arg(folder.join("keys"))
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{args:?}: {output:?}");
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+#[tokio::test]
+async fn a_token_that_is_revoked_beside_a_running_server_is_worth_nothing_at_once_and_later() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_owned();
+    let (first, second) = (
+        token(&path, &["create", "demo"]),
+        token(&path, &["create", "demo"]),
+    );
+    let flags = ["--keys=FOLDER/keys"];
+    let mut program = Program::start_in(folder, &flags, &lab(&[("a", "rpi4")]));
+    let show = |program: &Program, token: &str| {
+        let url = format!("{}/v1/namespaces/default/leases", program.url);
+        answer(client().get(url).bearer_auth(token))
+    };
+    assert_eq!(show(&program, &first).await.status, 200);
+    token(&path, &["revoke", &first]);
+    program.logged("the tokens were read again").await;
+    show(&program, &first)
+        .await
+        .refused(401, 16, "TOKEN_REVOKED", "it was revoked");
+    token(&path, &["rotate-key"]);
+    program.logged("the tokens were read again").await;
+    assert_eq!(show(&program, &second).await.status, 200);
+
+    fs::write(program.file("keys/token-keys.pem"), "rubbish").unwrap();
+    program.logged("the server keeps those it has").await;
+    assert_eq!(show(&program, &second).await.status, 200);
+}
