@@ -350,7 +350,7 @@ fn flags_and_variables_are_named_after_the_setting_and_the_document_has_them_all
 fn the_examples_in_the_documents_are_good() {
     file(block(DOCUMENT, "toml")).unwrap().check().unwrap();
     let security = block(include_str!("../../docs/security.md"), "toml");
-    let settings = file(&format!("lab = 'lab.yaml'\n{security}")).unwrap();
+    let settings = file(&format!("lab = 'lab.yaml'\ndata = 'data'\n{security}")).unwrap();
     settings.check().unwrap();
     assert_eq!(settings.security.oidc.len(), 1, "{security}");
 }
