@@ -54,7 +54,7 @@ pub fn bytes(record: &Record) -> Vec<u8> {
 }
 
 impl Reader {
-    /// The record that [`bytes`] of this or an earlier version made.
+    /// The record that [`bytes()`] of this or an earlier version made.
     ///
     /// # Errors
     /// They are not that, or of a later version.
