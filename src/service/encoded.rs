@@ -103,7 +103,8 @@ impl Encoder {
                 new
             }
         };
-        encoding.write(views.now(), to)
+        encoding.write(views.now(), to);
+        Ok(())
     }
 
     fn encode(
@@ -127,15 +128,17 @@ impl Encoder {
 }
 
 impl Encoding {
-    fn write(&self, now: Timestamp, to: &mut Vec<u8>) -> Result<(), serde_json::Error> {
-        let (Some(clock), Some(held)) = (&self.clock, self.lease.held(now)) else {
+    fn write(&self, now: Timestamp, to: &mut Vec<u8>) {
+        let held = || convert::duration(self.lease.held(now)?).text();
+        let (Some(clock), Some(held)) = (&self.clock, held()) else {
             to.extend_from_slice(&self.json);
-            return Ok(());
+            return;
         };
-        to.extend_from_slice(&self.json[..clock.start]);
-        json::to_writer(&mut *to, &convert::duration(held))?;
-        to.extend_from_slice(&self.json[clock.end..]);
-        Ok(())
+        let (before, after) = (&self.json[..clock.start], &self.json[clock.end..]);
+        // No character of a duration is one that JSON escapes.
+        for part in [before, b"\"", held.as_bytes(), b"\"", after] {
+            to.extend_from_slice(part);
+        }
     }
 }
 

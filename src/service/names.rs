@@ -31,7 +31,7 @@ pub fn object_in(field: &str, text: &str, collection: &str) -> Result<Name, Faul
 
 /// The resource name of an object.
 pub fn format(namespace: &str, collection: &str, id: &str) -> String {
-    format!("namespaces/{namespace}/{collection}/{id}")
+    ["namespaces/", namespace, "/", collection, "/", id].concat()
 }
 
 /// A field's name as JSON and query parameters spell it.

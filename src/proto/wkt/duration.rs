@@ -44,7 +44,8 @@ impl Duration {
     }
 
     /// The canonical text, or `None` when out of range or when the signs differ.
-    fn text(&self) -> Option<ShortText> {
+    /// As JSON has it, without the quotes; none where it is out of range.
+    pub(crate) fn text(&self) -> Option<ShortText> {
         if !self.is_valid() {
             return None;
         }

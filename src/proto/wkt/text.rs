@@ -11,26 +11,35 @@ pub struct ShortText {
 impl ShortText {
     /// The text so far.
     pub fn as_str(&self) -> &str {
-        let written = self.bytes.get(..self.length).unwrap_or_default();
-        std::str::from_utf8(written).unwrap_or_default()
+        std::str::from_utf8(self.as_bytes()).unwrap_or_default()
     }
 
-    /// Adds one ASCII character; beyond 32 they are lost.
+    /// The same as bytes, which are ASCII.
+    pub fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+
+    /// Adds one ASCII character, where there is room.
     pub fn push(&mut self, character: u8) {
-        if let Some(place) = self.bytes.get_mut(self.length) {
-            *place = character;
-            self.length += 1;
-        }
+        self.push_all(&[character]);
     }
 
     /// Adds a number with at least `width` digits, filled up with zeros.
     pub fn push_number(&mut self, number: u64, width: usize) {
         let mut buffer = itoa::Buffer::new();
-        let digits = buffer.format(number);
-        for _ in digits.len()..width {
-            self.push(b'0');
+        let digits = buffer.format(number).as_bytes();
+        let zeros = &[b'0'; 9];
+        self.push_all(&zeros[..width.saturating_sub(digits.len()).min(zeros.len())]);
+        self.push_all(digits);
+    }
+
+    /// Adds ASCII characters, all of them or, where they are too many, none.
+    fn push_all(&mut self, characters: &[u8]) {
+        let end = self.length + characters.len();
+        if let Some(place) = self.bytes.get_mut(self.length..end) {
+            place.copy_from_slice(characters);
+            self.length = end;
         }
-        digits.bytes().for_each(|digit| self.push(digit));
     }
 
     /// Adds the fraction of a second with 0, 3, 6 or 9 digits, as many as it needs.
