@@ -151,11 +151,14 @@ impl Archive {
                 )));
             }
             let beside = path.with_extension("redb.replaced");
-            let kept = match fs::remove_file(&beside) {
-                Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
-                _ => fs::hard_link(&path, &beside),
-            };
-            kept.map_err(|error| Error(format!("{}: {error}", beside.display())))?;
+            // What an earlier restore has put aside may be the only good copy.
+            fs::hard_link(&path, &beside).map_err(|error| {
+                let hint = match error.kind() {
+                    io::ErrorKind::AlreadyExists => "; move it away first",
+                    _ => "",
+                };
+                Error(format!("{}: {error}{hint}", beside.display()))
+            })?;
             replaced = Some(beside);
         }
         self.write_database(&path, first.max(self.revision + 1))?;

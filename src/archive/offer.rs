@@ -34,8 +34,17 @@ pub async fn offer(directory: &Path, store: Store, instance: String) -> io::Resu
     fs::set_permissions(&path, Permissions::from_mode(0o600))?;
     let owner = fs::metadata(&path)?.uid();
     loop {
-        let (stream, _) = listener.accept().await?;
-        let peer = stream.peer_cred()?.uid();
+        let accepted = listener.accept().await;
+        let known = accepted.and_then(|(stream, _)| Ok((stream.peer_cred()?.uid(), stream)));
+        let (peer, stream) = match known {
+            Ok(known) => known,
+            Err(error) => {
+                // Out of file descriptors, most likely: leave the others time to end.
+                tracing::warn!(%error, "somebody who asks for the records could not be heard");
+                tokio::time::sleep(Duration::from_secs(1)).await;
+                continue;
+            }
+        };
         if peer != owner && peer != ROOT {
             tracing::warn!(
                 user = peer,

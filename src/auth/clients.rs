@@ -7,7 +7,7 @@ use super::jwt::{self, refused};
 use super::oidc;
 use super::tokens::Holder;
 use crate::fault::Fault;
-use crate::lease::{Book, Name};
+use crate::lease::{Book, Name, Selector};
 use crate::store::Store;
 
 /// What Jumpstarter's clients say of themselves in metadata, besides showing a token. The token is
@@ -96,6 +96,10 @@ fn client_of_user(
     match name {
         // Rule B11: somebody else's client.
         Some(name) if book.client(&name).is_some() => Err(mismatch(&name)),
+        Some(name) if provision && !has_exporters(book, &name.namespace) => Err(refused(
+            "CLIENT_UNKNOWN",
+            "no client has its user, and none is made in a namespace without exporters",
+        )),
         Some(name) if provision && !name.id.is_empty() => {
             let username = username.to_owned();
             Ok(Found::Missing { name, username })
@@ -108,7 +112,15 @@ fn client_of_user(
     }
 }
 
-fn mismatch(name: &Name) -> Fault {
+/// A client of any other namespace has nothing to lease, and could be made without end.
+fn has_exporters(book: &Book, namespace: &str) -> bool {
+    !book
+        .exporters(namespace, &Selector::default(), None, 1)
+        .is_empty()
+}
+
+/// The client is another user's.
+pub fn mismatch(name: &Name) -> Fault {
     let message = format!("permission denied for client {name}");
     Fault::new(Code::PermissionDenied, "CLIENT_MISMATCH", message)
 }

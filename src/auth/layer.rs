@@ -20,7 +20,7 @@ use super::jwt::refused;
 use super::throttle::{Peer, Throttle};
 use super::tokens::{Identity, Tokens};
 use crate::fault::Fault;
-use crate::lease::{Command, Name, Timestamp};
+use crate::lease::{Client, Command, Name, Timestamp};
 use crate::store::Store;
 use crate::transcode::Rejection;
 
@@ -163,18 +163,28 @@ impl Guard {
         };
         match found {
             Found::Client(name) => Ok(Decision::Now(Ok(caller(name)))),
+            Found::Missing { name, .. } if self.admins.contains(&name) => Err(refused(
+                "CLIENT_UNKNOWN",
+                "no client has its user, and the name that it would get is an administrator's",
+            )),
             Found::Missing { name, username } => {
                 let command = Command::ProvisionClient {
                     name: name.clone(),
-                    username,
+                    username: username.clone(),
                 };
-                let (store, caller) = (self.store.clone(), caller(name));
+                let (store, caller) = (self.store.clone(), caller(name.clone()));
                 Ok(Decision::Later(Box::pin(async move {
                     store.submit(command).await.map_err(|cause| {
                         tracing::error!(%cause, "a client could not be made for a user");
                         let message = "the user's client cannot be made at present";
                         Fault::new(Code::Unavailable, "STORE_UNAVAILABLE", message).with_retry(1)
                     })?;
+                    // Somebody else may have taken the name meanwhile.
+                    let user = |client: &Arc<Client>| client.username.clone();
+                    let user = store.read(|book, _| book.client(&name).and_then(user));
+                    if user.as_ref() != Some(&username) {
+                        return Err(clients::mismatch(&name));
+                    }
                     tracing::info!(client = %caller.client, "made a client for a user of another issuer");
                     Ok(caller)
                 })))

@@ -328,11 +328,19 @@ impl Tokens {
             let id = claims
                 .jti
                 .clone()
-                .filter(|_| claims.iss == state.issuer.name);
+                .filter(|id| claims.iss == state.issuer.name && is_id(id));
             return Some((id.unwrap_or_else(|| fingerprint.to_string()), claims.end()));
         }
-        let is_id = text.starts_with("sha256:") || Uuid::try_parse(text).is_ok();
-        is_id.then(|| (text.to_owned(), None))
+        let id = match text.strip_prefix("sha256:") {
+            Some(digest) => {
+                let is_digest =
+                    digest.len() == 64 && digest.bytes().all(|it| it.is_ascii_hexdigit());
+                is_digest.then(|| text.to_ascii_lowercase())
+            }
+            // As tokens have it, however it was typed.
+            None => Uuid::try_parse(text).ok().map(|id| id.to_string()),
+        };
+        id.map(|id| (id, None))
     }
 
     /// Ends a token at once, known by its id.
@@ -434,6 +442,11 @@ impl State {
         }
         expect_not_over(self.endings.of(&identity.id), now)
     }
+}
+
+/// Fit to stand in the file of ended tokens.
+fn is_id(text: &str) -> bool {
+    !text.is_empty() && !text.starts_with('#') && text.bytes().all(|it| it.is_ascii_graphic())
 }
 
 fn expect_not_over(ending: Option<Ending>, now: Timestamp) -> Result<(), Fault> {

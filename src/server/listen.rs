@@ -25,6 +25,12 @@ use crate::auth::Peer;
 /// How long a client may take to send the head of a request.
 const HEADER_TIMEOUT: Duration = Duration::from_secs(30);
 
+/// After so long a silence an HTTP/2 connection is asked whether it is still there, and how long it
+/// may take to say so.
+const KEEP_ALIVE: Duration = Duration::from_secs(60);
+/// See [`KEEP_ALIVE`].
+const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
+
 /// How long a client may take to agree on keys.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
@@ -46,7 +52,11 @@ pub async fn serve<S>(
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIMEOUT);
-    server.http2().timer(TokioTimer::new());
+    server
+        .http2()
+        .timer(TokioTimer::new())
+        .keep_alive_interval(KEEP_ALIVE)
+        .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
     let connections = GracefulShutdown::new();
     // Who has not agreed on keys when the server stops has nothing under way.
     let (serving, is_serving) = watch::channel(());

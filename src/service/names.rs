@@ -14,6 +14,7 @@ pub const CLIENTS: &str = "clients";
 pub fn parent(text: &str) -> Result<Arc<str>, Fault> {
     let namespace = segments(text).and_then(|[first, namespace]| {
         expect("first", text, "namespaces", first)?;
+        expect_namespace(text, namespace)?;
         Ok(namespace.into())
     });
     namespace.map_err(|message| invalid("parent", message))
@@ -50,6 +51,7 @@ fn parse(text: &str, collection: &str) -> Result<Name, String> {
     let [first, namespace, third, id] = segments(text)?;
     expect("first", text, "namespaces", first)?;
     expect("third", text, collection, third)?;
+    expect_namespace(text, namespace)?;
     if id.is_empty() {
         return Err("resource name may not be empty".to_owned());
     }
@@ -88,6 +90,16 @@ fn expect(which: &str, text: &str, expected: &str, found: &str) -> Result<(), St
     ))
 }
 
+/// REST cannot leave it out; gRPC can.
+fn expect_namespace(text: &str, namespace: &str) -> Result<(), String> {
+    if namespace.is_empty() {
+        return Err(format!(
+            "the namespace in identifier \"{text}\" may not be empty"
+        ));
+    }
+    Ok(())
+}
+
 fn invalid(field: &str, message: String) -> Fault {
     let violation = Violation {
         field: field.to_owned(),
@@ -119,6 +131,11 @@ mod tests {
             message("namespaces/lab/exporters/x"),
             "invalid third segment in identifier \"namespaces/lab/exporters/x\", expecting \"leases\", got \"exporters\""
         );
+        assert_eq!(
+            message("namespaces//leases/x"),
+            "the namespace in identifier \"namespaces//leases/x\" may not be empty"
+        );
+        assert!(parent("namespaces/").is_err());
         assert_eq!(
             message("namespaces/lab/leases/"),
             "resource name may not be empty"

@@ -305,3 +305,19 @@ async fn an_empty_list_is_a_list() {
     let list = Gateway::demo().await.get(LEASES).await;
     assert_eq!(list.text, r#"{"leases":[],"nextPageToken":""}"#);
 }
+
+#[tokio::test]
+async fn no_sum_of_times_leads_beyond_what_can_be_told() {
+    let gateway = Gateway::demo().await;
+    let lease = gateway
+        .lease(r#"{"selector": "board=rpi4", "duration": "60s"}"#)
+        .await;
+    let path = format!("/v1/{}", lease["name"].as_str().unwrap());
+    let end = r#"{"endTime": "2100-01-01T00:00:00Z"}"#;
+    let moved = gateway.json("PATCH", &path, end).await;
+    assert_eq!(moved.status, 200, "{moved:?}");
+    let beyond = r#"{"duration": "315576000000s"}"#;
+    let refused = gateway.json("PATCH", &path, beyond).await;
+    refused.refused(400, 3, "TIME_OUT_OF_RANGE", "out of range");
+    assert_eq!(gateway.get(&path).await.status, 200);
+}

@@ -37,6 +37,10 @@ apiVersion: jumpstarter.dev/v1alpha1
 kind: Client
 metadata: {name: twin, namespace: other}
 spec: {username: 'dex:twin'}
+---
+apiVersion: jumpstarter.dev/v1alpha1
+kind: Exporter
+metadata: {name: board, namespace: lab, labels: {board: rpi4}}
 ";
 
 const LEASES: &str = "/v1/namespaces/lab/leases";
@@ -416,6 +420,12 @@ async fn a_user_without_a_client_is_given_one_where_that_is_wanted() {
         .get(LEASES)
         .await
         .refused(401, 16, "CLIENT_UNKNOWN", "say in which namespace");
+    // Nor is there one wherever somebody likes.
+    for namespace in ["other", "", "anywhere"] {
+        let request = grace.request("GET", LEASES);
+        let refused = answer(request.header("jumpstarter-namespace", namespace)).await;
+        refused.refused(401, 16, "CLIENT_UNKNOWN", "a namespace without exporters");
+    }
     let body = r#"{"selector": "board=rpi4", "duration": "60s"}"#;
     let create = grace
         .request("POST", LEASES)

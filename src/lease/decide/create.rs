@@ -21,6 +21,8 @@ const CONTEXT_ENTRIES: usize = 8;
 const CONTEXT_KEY: usize = 32;
 const CONTEXT_VALUE: usize = 64;
 
+const EXPORTER_NAME: usize = 253;
+
 pub(super) fn create(
     book: &Book,
     now: Timestamp,
@@ -31,6 +33,7 @@ pub(super) fn create(
         .as_deref()
         .filter(|name| !name.is_empty());
     check_target(&create.selector, exporter_name)?;
+    check_exporter_name(exporter_name)?;
     check_tags(&create.tags, book.settings().max_tags)?;
     let selector = selector(&create.selector)?;
     let window = Window::new(create.begin, create.end, create.duration)?;
@@ -50,6 +53,19 @@ pub(super) fn create(
     }
     approve(book, &lease)?;
     Ok(vec![put(book, lease)])
+}
+
+/// What is longer can be no exporter's name (RFC 1123), and would be kept all the same.
+fn check_exporter_name(name: Option<&str>) -> Result<(), Refusal> {
+    if name.is_none_or(|name| name.len() <= EXPORTER_NAME) {
+        return Ok(());
+    }
+    let message = format!("exporter_name must be no more than {EXPORTER_NAME} characters");
+    Err(Refusal::invalid(
+        "EXPORTER_NAME_TOO_LONG",
+        "lease.exporter_name",
+        message,
+    ))
 }
 
 /// The lease as it is written down. What other records already hold is shared with them.

@@ -112,11 +112,13 @@ fn new_window(
             if duration.is_some_and(|duration| duration != span) {
                 return Err(duration_conflict());
             }
-            Ok(Window {
+            let window = Window {
                 begin: None,
                 end: Some(end),
                 duration: Some(span),
-            })
+            };
+            window.check_range()?;
+            Ok(window)
         }
         _ => Window::new(begin, end, duration),
     }

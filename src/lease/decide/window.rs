@@ -96,7 +96,7 @@ impl Window {
     }
 
     /// Refuses times that came out of sums and cannot be written on the wire.
-    fn check_range(&self) -> Result<(), Refusal> {
+    pub(super) fn check_range(&self) -> Result<(), Refusal> {
         let range = Timestamp::MIN..=Timestamp::MAX;
         for (field, time) in [(BEGIN, self.begin), (END, self.end)] {
             if let Some(time) = time.filter(|time| !range.contains(time)) {
