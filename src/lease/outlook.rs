@@ -224,14 +224,21 @@ impl Namespace {
         let others = self.queue.lines().filter(|(other, _)| *other != id);
         let possible = others
             .filter(|(_, other)| !exclude(&line.claim.wish.selector, &other.claim.wish.selector));
+        let lowest = approved.iter().map(|(_, own)| *own).min();
         possible
-            .filter_map(|(id, other)| Some((id, precedence(other, approved)?)))
+            .filter_map(|(id, other)| Some((id, precedence(other, approved, lowest)?)))
             .collect()
     }
 }
 
-/// How `rival` stands to a line with these exporters; `None` if it wants none of them.
-fn precedence(rival: &Line, approved: &[(&Exporter, i64)]) -> Option<Precedence> {
+/// How `rival` stands to a line with these exporters, `lowest` being the line's lowest priority for
+/// one of them; `None` if it wants none of them.
+fn precedence(
+    rival: &Line,
+    approved: &[(&Exporter, i64)],
+    lowest: Option<i64>,
+) -> Option<Precedence> {
+    let may_come_first = rival.claim.access.ceiling() > lowest;
     let contested = match &rival.claim.wish.exporter_name {
         Some(name) => {
             let place = approved.partition_point(|(exporter, _)| exporter.name.id < *name);
@@ -247,6 +254,10 @@ fn precedence(rival: &Line, approved: &[(&Exporter, i64)]) -> Option<Precedence>
             _ => None,
         };
         strongest = strongest.max(precedence);
+        // It cannot be more; there may be very many exporters.
+        if strongest.is_some() && !may_come_first {
+            break;
+        }
     }
     strongest
 }
