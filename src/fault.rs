@@ -130,6 +130,14 @@ impl Fault {
     }
 }
 
+/// Tells in the details of an error by which id somebody who reports it can be told from others.
+pub fn tell_request_id(status: &mut rpc::Status, id: &str) {
+    status.details.push(wkt::Any::of(&rpc::RequestInfo {
+        request_id: id.to_owned(),
+        ..Default::default()
+    }));
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(&self.message)

@@ -13,12 +13,13 @@ use axum::response::Response;
 use bytes::Bytes;
 use futures_util::future::Either;
 use http::Request;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, ORIGIN};
+use http::header::ORIGIN;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Layer, Service, ServiceExt};
 use tower_http::cors::CorsLayer;
 
 use super::identify::identify;
+use super::is_packed;
 use crate::auth::{Authenticated, is_grpc};
 use crate::transcode::{Call, Transcoder};
 
@@ -62,10 +63,7 @@ impl Ways {
         {
             return cross_origin.clone().oneshot(request).await;
         }
-        let detour = headers.contains_key(ACCEPT_ENCODING)
-            || headers.contains_key(CONTENT_ENCODING)
-            || (headers.contains_key(CONTENT_TYPE) && is_grpc(headers));
-        let request = if detour {
+        let request = if is_packed(headers) || is_grpc(headers) {
             request
         } else {
             match self.rest.take(request) {

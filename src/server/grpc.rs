@@ -10,8 +10,8 @@ use http::{HeaderMap, HeaderValue};
 use prost::Message as _;
 use tonic::{Code, Status};
 
+use crate::fault;
 use crate::proto::google::rpc;
-use crate::proto::wkt;
 use crate::transcode::{Deadline, REQUEST_ID};
 
 /// A call, but for no longer than its `grpc-timeout` allows, and `longest` at most.
@@ -38,10 +38,7 @@ fn tell_request_id(headers: &mut HeaderMap, id: &HeaderValue) {
     };
     proto.code = status.code() as i32;
     status.message().clone_into(&mut proto.message);
-    proto.details.push(wkt::Any::of(&rpc::RequestInfo {
-        request_id: id.to_str().unwrap_or_default().to_owned(),
-        ..Default::default()
-    }));
+    fault::tell_request_id(&mut proto, id.to_str().unwrap_or_default());
     let details = proto.encode_to_vec().into();
     let told = Status::with_details(status.code(), status.message(), details);
     if let Err(error) = told.add_header(headers) {

@@ -54,47 +54,30 @@ pub fn start_log(settings: &Settings) -> Result<(), String> {
             let colourful = std::io::stderr().is_terminal();
             // The event's format writes into a string, and has to be told itself.
             log.with_ansi(colourful)
-                .map_event_format(|format| Text(format.with_ansi(colourful)))
+                .map_event_format(|events| Lines {
+                    events: events.with_ansi(colourful),
+                    form: LogFormat::Text,
+                })
                 .try_init()
         }
-        LogFormat::Json => log.json().map_event_format(Json).try_init(),
+        LogFormat::Json => log
+            .json()
+            .map_event_format(|events| Lines {
+                events,
+                form: LogFormat::Json,
+            })
+            .try_init(),
     };
     started.map_err(|error| format!("log: {error}"))
 }
 
-/// Lines for people, with the request behind them.
-struct Text<F>(F);
-
-/// JSON objects, with the request as a member.
-struct Json<F>(F);
-
-impl<S, N, F> FormatEvent<S, N> for Text<F>
-where
-    S: Subscriber + for<'a> LookupSpan<'a>,
-    N: for<'a> FormatFields<'a> + 'static,
-    F: FormatEvent<S, N>,
-{
-    fn format_event(
-        &self,
-        context: &FmtContext<'_, S, N>,
-        mut writer: Writer<'_>,
-        event: &Event<'_>,
-    ) -> fmt::Result {
-        let mut line = String::new();
-        self.0
-            .format_event(context, Writer::new(&mut line), event)?;
-        writer.write_str(line.trim_end_matches('\n'))?;
-        if let Ok(request) = REQUEST.try_with(|request| {
-            let (method, path) = (&request.method, request.uri.path());
-            format!(" request={} {method} {path}", request.id())
-        }) {
-            writer.write_str(&request)?;
-        }
-        writer.write_char('\n')
-    }
+/// Another format's lines, with the request behind them; where they are JSON objects, as a member.
+struct Lines<F> {
+    events: F,
+    form: LogFormat,
 }
 
-impl<S, N, F> FormatEvent<S, N> for Json<F>
+impl<S, N, F> FormatEvent<S, N> for Lines<F>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
     N: for<'a> FormatFields<'a> + 'static,
@@ -106,18 +89,23 @@ where
         mut writer: Writer<'_>,
         event: &Event<'_>,
     ) -> fmt::Result {
-        let request = REQUEST.try_with(|request| {
-            let (method, path) = (request.method.as_str(), request.uri.path());
-            json!({ "id": request.id(), "method": method, "path": path })
-        });
-        let Ok(request) = request else {
-            return self.0.format_event(context, writer, event);
-        };
         let mut line = String::new();
-        self.0
+        self.events
             .format_event(context, Writer::new(&mut line), event)?;
-        let open = line.trim_end().strip_suffix('}').unwrap_or(&line);
-        writeln!(writer, "{open},\"request\":{request}}}")
+        let line = line.trim_end_matches('\n');
+        let told = REQUEST.try_with(|request| {
+            let (id, method) = (request.id(), request.method.as_str());
+            let path = request.uri.path();
+            match self.form {
+                LogFormat::Text => format!("{line} request={id} {method} {path}"),
+                LogFormat::Json => {
+                    let request = json!({ "id": id, "method": method, "path": path });
+                    let open = line.strip_suffix('}').unwrap_or(line);
+                    format!("{open},\"request\":{request}}}")
+                }
+            }
+        });
+        writeln!(writer, "{}", told.as_deref().unwrap_or(line))
     }
 }
 
@@ -131,9 +119,9 @@ mod tests {
     use super::*;
 
     #[derive(Clone, Default)]
-    struct Lines(Arc<Mutex<Vec<u8>>>);
+    struct Written(Arc<Mutex<Vec<u8>>>);
 
-    impl io::Write for Lines {
+    impl io::Write for Written {
         fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
             self.0.lock().unwrap().write(bytes)
         }
@@ -143,7 +131,7 @@ mod tests {
         }
     }
 
-    impl MakeWriter<'_> for Lines {
+    impl MakeWriter<'_> for Written {
         type Writer = Self;
 
         fn make_writer(&self) -> Self {
@@ -151,7 +139,7 @@ mod tests {
         }
     }
 
-    impl Lines {
+    impl Written {
         /// What `happen` logs, inside of a request and outside of one.
         fn of(self, log: impl Subscriber + Send + Sync) -> String {
             let request = Request::get("/v1/x?secret=1").body(()).unwrap();
@@ -166,12 +154,15 @@ mod tests {
 
     #[test]
     fn lines_say_which_request_they_belong_to() {
-        let lines = Lines::default();
+        let lines = Written::default();
         let log = tracing_subscriber::fmt()
             .with_writer(lines.clone())
             .with_ansi(false)
             .without_time()
-            .map_event_format(Text)
+            .map_event_format(|events| Lines {
+                events,
+                form: LogFormat::Text,
+            })
             .finish();
         let target = module_path!();
         assert_eq!(
@@ -185,11 +176,14 @@ mod tests {
 
     #[test]
     fn objects_have_the_request_as_a_member() {
-        let lines = Lines::default();
+        let lines = Written::default();
         let log = tracing_subscriber::fmt()
             .with_writer(lines.clone())
             .json()
-            .map_event_format(Json)
+            .map_event_format(|events| Lines {
+                events,
+                form: LogFormat::Json,
+            })
             .finish();
         let text = lines.of(log);
         let objects: Vec<serde_json::Value> = text

@@ -23,7 +23,7 @@ use axum::routing::get;
 use futures_util::TryFutureExt;
 use futures_util::future::{Either, ready};
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
-use http::{Method, Request, StatusCode, Uri};
+use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use tonic::service::Routes;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_http::compression::CompressionLayer;
@@ -131,8 +131,7 @@ pub async fn gateway(
             let response = unknown_rpc(request.uri().path());
             return Either::Left(ready(Ok::<Response, Infallible>(response)));
         }
-        let packs = headers.contains_key(ACCEPT_ENCODING) || headers.contains_key(CONTENT_ENCODING);
-        Either::Right(if packs {
+        Either::Right(if is_packed(headers) {
             let response = packed.clone().oneshot(request);
             Either::Left(response.map_ok(|response| response.map(Body::new)))
         } else {
@@ -151,6 +150,11 @@ pub async fn gateway(
         .merge(open)
         .fallback_service(fallback);
     Ok(Gateway::new(rest, router, cors::cors(origins)))
+}
+
+/// A request that is packed, or whose answer may be.
+fn is_packed(headers: &HeaderMap) -> bool {
+    headers.contains_key(ACCEPT_ENCODING) || headers.contains_key(CONTENT_ENCODING)
 }
 
 /// Packs answers for those who can unpack them, save streams: what happens is told at once.

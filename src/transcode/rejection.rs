@@ -15,9 +15,9 @@ use prost::Message as _;
 use tonic::Code;
 
 use super::{metadata, negotiate};
-use crate::fault::{ETAG_MISMATCH, Fault};
+use crate::fault::{ETAG_MISMATCH, Fault, tell_request_id};
 use crate::proto::google::rpc;
-use crate::proto::{json, wkt};
+use crate::proto::json;
 
 /// A request that is answered with an error.
 #[derive(Debug)]
@@ -190,10 +190,7 @@ pub fn with_request_id(mut response: Response, id: &str) -> Response {
         return response;
     };
     let mut status = Arc::unwrap_or_clone(status);
-    status.details.push(wkt::Any::of(&rpc::RequestInfo {
-        request_id: id.to_owned(),
-        ..Default::default()
-    }));
+    tell_request_id(&mut status, id);
     // Neither the length nor the packing of the body without the id holds for the one with it. What
     // HEAD answers has no body to replace.
     response.headers_mut().remove(header::CONTENT_LENGTH);

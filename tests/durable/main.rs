@@ -19,6 +19,8 @@ mod forms;
 mod kill;
 mod power;
 mod server;
+#[path = "../support/signal.rs"]
+mod signal;
 
 /// A number that the environment sets.
 fn setting(name: &str, default: u64) -> u64 {

@@ -7,6 +7,8 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use reqwest::Method;
 use serde_json::{Value, json};
 
+use crate::signal::signal;
+
 pub const LAB: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/src/lab/demo.yaml");
 
 /// A server over a data directory. It is killed where nobody stopped it.
@@ -56,9 +58,7 @@ impl Server {
 
     /// SIGTERM.
     pub fn stop(mut self) -> ExitStatus {
-        let id = self.process.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &id]).status();
-        assert!(sent.unwrap().success());
+        signal(&self.process, "-TERM");
         self.process.wait().unwrap()
     }
 

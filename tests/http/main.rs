@@ -9,6 +9,8 @@
 
 mod harness;
 mod program;
+#[path = "../support/signal.rs"]
+mod signal;
 
 mod binding;
 mod grpc;

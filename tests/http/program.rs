@@ -72,15 +72,6 @@ impl Program {
         fs::rename(&draft, self.file("lab.yaml")).unwrap();
     }
 
-    pub fn signal(&self, name: &str) {
-        let id = self.process.id().to_string();
-        let sent = Command::new("kill")
-            .args(["-s", name, &id])
-            .status()
-            .unwrap();
-        assert!(sent.success(), "{name}");
-    }
-
     /// The next line of the log that holds a text.
     pub async fn logged(&mut self, text: &str) -> String {
         loop {

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::harness::{answer, client};
 use crate::program::{PATIENCE, Program};
+use crate::signal::signal;
 
 async fn exporters(program: &Program) -> Vec<(String, String)> {
     let url = format!("{}/v1/namespaces/default/exporters", program.url);
@@ -65,7 +66,7 @@ async fn a_changed_lab_is_taken_over_and_a_wrong_one_is_not() {
     assert!(line.contains("removed exporter default/c"), "{line}");
     assert_eq!(exporters(&program).await, shown(&[("a", "rpi5")]));
 
-    program.signal("HUP");
+    signal(&program.process, "-HUP");
     program.logged("nothing in it has changed").await;
 }
 
@@ -101,7 +102,7 @@ async fn who_waits_is_sent_away_when_the_server_stops() {
     // The second lease is there, so its create waits.
     read_until("NotAvailable").await;
     let told = Instant::now();
-    program.signal("TERM");
+    signal(&program.process, "-TERM");
     read_until("event: error\ndata: {\"error\":{\"code\":14").await;
     let sent_away = waiting.await.unwrap();
     let error = sent_away.refused(503, 14, "STOPPING", "ask again");

@@ -16,6 +16,7 @@ use tokio_rustls::rustls::{ClientConfig, ProtocolVersion, RootCertStore, version
 
 use crate::harness::answer;
 use crate::program::Program;
+use crate::signal::signal;
 
 const CLIENT: &str = "apiVersion: jumpstarter.dev/v1alpha1\nkind: Client\nmetadata: {name: demo}\n";
 const SELF_SIGNED: &[&str] = &[
@@ -114,7 +115,7 @@ async fn who_hangs_up_or_says_nothing_is_in_nobodys_way() {
     let health = answer(trusting.get(format!("{}/healthz", program.url))).await;
     assert_eq!(health.status, 200, "{health:?}");
     // Nor does the silent one keep the server from stopping.
-    program.signal("TERM");
+    signal(&program.process, "-TERM");
     program.logged("stopped").await;
     for line in program.log_so_far() {
         assert!(
@@ -173,7 +174,7 @@ async fn a_new_certificate_is_taken_over_and_a_wrong_one_is_not() {
     assert_eq!(answer(trust(&first.0).get(&health)).await.status, 200);
 
     fs::write(path.join("tls.key"), &second.1).unwrap();
-    program.signal("HUP");
+    signal(&program.process, "-HUP");
     program.logged("the TLS certificate was read again").await;
     assert_eq!(answer(trust(&second.0).get(&health)).await.status, 200);
     assert!(trust(&first.0).get(&health).send().await.is_err());
