@@ -6,7 +6,7 @@ use std::fmt;
 use std::num::NonZeroU32;
 use std::ops::{Add, Sub};
 
-const NANOS_PER_SECOND: i128 = 1_000_000_000;
+const NANOS_PER_SECOND: i64 = 1_000_000_000;
 
 /// A point in time, counted from 1970-01-01T00:00:00Z, proleptic Gregorian, no leap seconds.
 ///
@@ -37,7 +37,7 @@ impl Timestamp {
 
     /// From whole seconds since the Unix epoch and nanoseconds (0..=999,999,999) after them.
     pub const fn new(seconds: i64, nanos: i32) -> Self {
-        Self::from_nanos(seconds as i128 * NANOS_PER_SECOND + nanos as i128)
+        Self::from_parts(seconds, nanos as i64)
     }
 
     /// Whole seconds since the Unix epoch, rounded down.
@@ -50,16 +50,13 @@ impl Timestamp {
         self.nanos_plus_one.get() as i32 - 1
     }
 
-    const fn from_nanos(total: i128) -> Self {
+    /// From seconds and any number of nanoseconds.
+    const fn from_parts(seconds: i64, nanos: i64) -> Self {
         Self {
-            seconds: total.div_euclid(NANOS_PER_SECOND) as i64,
+            seconds: seconds.saturating_add(nanos.div_euclid(NANOS_PER_SECOND)),
             nanos_plus_one: NonZeroU32::MIN
-                .saturating_add(total.rem_euclid(NANOS_PER_SECOND) as u32),
+                .saturating_add(nanos.rem_euclid(NANOS_PER_SECOND) as u32),
         }
-    }
-
-    const fn total_nanos(self) -> i128 {
-        self.seconds as i128 * NANOS_PER_SECOND + self.nanos() as i128
     }
 }
 
@@ -69,12 +66,12 @@ impl Duration {
 
     /// From seconds and nanoseconds of the same sign.
     pub const fn new(seconds: i64, nanos: i32) -> Self {
-        Self::from_nanos(seconds as i128 * NANOS_PER_SECOND + nanos as i128)
+        Self::from_parts(seconds, nanos as i64)
     }
 
     /// From whole seconds.
     pub const fn from_seconds(seconds: i64) -> Self {
-        Self::new(seconds, 0)
+        Self { seconds, nanos: 0 }
     }
 
     /// Whole seconds, rounded towards zero.
@@ -89,18 +86,26 @@ impl Duration {
 
     /// True for spans longer than nothing.
     pub const fn is_positive(self) -> bool {
-        self.total_nanos() > 0
+        self.seconds > 0 || self.nanos > 0
     }
 
-    const fn from_nanos(total: i128) -> Self {
+    /// From seconds and any number of nanoseconds, of whatever sign.
+    const fn from_parts(seconds: i64, nanos: i64) -> Self {
+        let (carry, nanos) = (nanos / NANOS_PER_SECOND, nanos % NANOS_PER_SECOND);
+        let seconds = seconds.saturating_add(carry);
+        let (seconds, nanos) = match nanos {
+            ..=-1 if seconds > 0 => (seconds - 1, nanos + NANOS_PER_SECOND),
+            1.. if seconds < 0 => (seconds + 1, nanos - NANOS_PER_SECOND),
+            _ => (seconds, nanos),
+        };
         Self {
-            seconds: (total / NANOS_PER_SECOND) as i64,
-            nanos: (total % NANOS_PER_SECOND) as i32,
+            seconds,
+            nanos: nanos as i32,
         }
     }
 
     const fn total_nanos(self) -> i128 {
-        self.seconds as i128 * NANOS_PER_SECOND + self.nanos as i128
+        self.seconds as i128 * NANOS_PER_SECOND as i128 + self.nanos as i128
     }
 }
 
@@ -114,21 +119,27 @@ impl Default for Timestamp {
 impl Add<Duration> for Timestamp {
     type Output = Timestamp;
     fn add(self, span: Duration) -> Timestamp {
-        Timestamp::from_nanos(self.total_nanos() + span.total_nanos())
+        let seconds = self.seconds.saturating_add(span.seconds);
+        Timestamp::from_parts(seconds, i64::from(self.nanos()) + i64::from(span.nanos))
     }
 }
 
 impl Sub<Duration> for Timestamp {
     type Output = Timestamp;
     fn sub(self, span: Duration) -> Timestamp {
-        Timestamp::from_nanos(self.total_nanos() - span.total_nanos())
+        let seconds = self.seconds.saturating_sub(span.seconds);
+        Timestamp::from_parts(seconds, i64::from(self.nanos()) - i64::from(span.nanos))
     }
 }
 
 impl Sub for Timestamp {
     type Output = Duration;
     fn sub(self, earlier: Timestamp) -> Duration {
-        Duration::from_nanos(self.total_nanos() - earlier.total_nanos())
+        let seconds = self.seconds.saturating_sub(earlier.seconds);
+        Duration::from_parts(
+            seconds,
+            i64::from(self.nanos()) - i64::from(earlier.nanos()),
+        )
     }
 }
 

@@ -11,7 +11,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::Response;
 use bytes::Bytes;
-use futures_util::future::Either;
+use futures_util::future::{BoxFuture, Either};
 use http::Request;
 use http::header::ORIGIN;
 use tower::util::BoxCloneSyncService;
@@ -21,7 +21,7 @@ use tower_http::cors::CorsLayer;
 use super::identify::identify;
 use super::is_packed;
 use crate::auth::{Authenticated, is_grpc};
-use crate::transcode::{Call, Transcoder};
+use crate::transcode::{Call, Taken, Transcoder};
 
 /// Everything that is served, as one service; clones share it.
 #[derive(Clone)]
@@ -37,6 +37,9 @@ struct Ways {
 /// The transcoder behind authentication.
 pub type Rest = Transcoder<Authenticated<Call>>;
 
+/// How a request is answered.
+type Way = Either<Taken<Authenticated<Call>>, BoxFuture<'static, Result<Response, Infallible>>>;
+
 impl Gateway {
     /// `router` has to answer what `rest` has no row for, and also requests of `rest` that are
     /// packed or speak gRPC.
@@ -48,7 +51,7 @@ impl Gateway {
         };
         let cross_origin = cors.map(|cors| {
             let plain = Arc::new(ways(None));
-            let plain = tower::service_fn(move |request| plain.clone().answer(request));
+            let plain = tower::service_fn(move |request| plain.answer(request));
             BoxCloneSyncService::new(cors.layer(plain))
         });
         Self(Arc::new(ways(cross_origin)))
@@ -56,22 +59,24 @@ impl Gateway {
 }
 
 impl Ways {
-    async fn answer(self: Arc<Self>, request: Request<Body>) -> Result<Response, Infallible> {
+    /// Only the straight way is spared a box of its own: requests that take it are many, and its
+    /// future is small.
+    fn answer(&self, request: Request<Body>) -> Way {
         let headers = request.headers();
         if let Some(cross_origin) = &self.cross_origin
             && headers.contains_key(ORIGIN)
         {
-            return cross_origin.clone().oneshot(request).await;
+            return Either::Right(Box::pin(cross_origin.clone().oneshot(request)));
         }
         let request = if is_packed(headers) || is_grpc(headers) {
             request
         } else {
             match self.rest.take(request) {
-                Either::Left(answer) => return answer.await,
+                Either::Left(answer) => return Either::Left(answer),
                 Either::Right(request) => request,
             }
         };
-        self.router.clone().oneshot(request).await
+        Either::Right(Box::pin(self.router.clone().oneshot(request)))
     }
 }
 
@@ -90,7 +95,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let ways = self.0.clone();
-        let answer = |request| ways.answer(request);
+        let answer = move |request| ways.answer(request);
         Box::pin(identify(request.map(Body::new), answer))
     }
 }

@@ -5,8 +5,9 @@ use std::future::Future;
 use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::Stream;
+use futures_util::future::Either;
 use futures_util::stream::poll_fn;
+use futures_util::{FutureExt, Stream};
 use http::{HeaderMap, HeaderName};
 use tokio::time::{Instant, sleep_until, timeout_at};
 use tonic::{Code, Status};
@@ -40,12 +41,16 @@ impl Deadline {
     ///
     /// # Errors
     /// The call's own, or DEADLINE_EXCEEDED.
-    pub async fn hold<T>(self, call: impl Future<Output = Result<T, Status>>) -> Result<T, Status> {
+    pub fn hold<T>(
+        self,
+        call: impl Future<Output = Result<T, Status>>,
+    ) -> impl Future<Output = Result<T, Status>> {
         match self.0 {
-            None => call.await,
-            Some(end) => timeout_at(end, call)
-                .await
-                .unwrap_or_else(|_| Err(exceeded())),
+            None => Either::Left(call),
+            Some(end) => {
+                let in_time = timeout_at(end, call);
+                Either::Right(in_time.map(|call| call.unwrap_or_else(|_| Err(exceeded()))))
+            }
         }
     }
 

@@ -30,11 +30,13 @@ mod transcoder;
 mod vectors;
 
 use std::future::Future;
+use std::ops::Deref;
 use std::time::Duration;
 
 use axum::body::Body as HttpBody;
 use axum::response::{IntoResponse, Response};
-use futures_util::Stream;
+use futures_util::{FutureExt, Stream};
+use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -76,59 +78,85 @@ impl Default for Limits {
     }
 }
 
+/// A request whose head was understood, and whose body is still to be read.
+struct Head {
+    binding: &'static Binding,
+    parts: Parts,
+    body: HttpBody,
+    /// The longest body, in bytes.
+    limit: usize,
+    format: &'static str,
+    deadline: Deadline,
+}
+
 /// A request that was understood.
 struct Received<M> {
+    binding: &'static Binding,
     call: tonic::Request<M>,
     /// The media type to answer in: one of those that were on offer.
     format: &'static str,
     deadline: Deadline,
 }
 
-/// From the first byte of a request to the call that it asks for.
-async fn receive<M: DeserializeOwned>(
-    binding: &'static Binding,
-    request: Request,
-    limits: Limits,
-    offers: &[&'static str],
-) -> Result<Received<M>, Rejection> {
-    let (parts, body) = request.into_parts();
-    let content_type = negotiate::content_type(binding, &parts.headers, &body)?;
-    let format = negotiate::accept(&parts.headers, offers)?;
-    let deadline = Deadline::of(&parts.headers, limits.longest_call)?;
-    let body = rejection::read(body, limits.body).await?;
-    let captures = captures(binding, parts.uri.path());
-    let message = bind::content(binding, captures, parts.uri.query(), content_type, &body)?;
-    let call = metadata::request(parts, message);
-    Ok(Received {
-        call,
-        format,
-        deadline,
-    })
+impl Head {
+    fn new(
+        binding: &'static Binding,
+        request: Request,
+        limits: Limits,
+        offers: &[&'static str],
+    ) -> Result<Self, Rejection> {
+        let (parts, body) = request.into_parts();
+        negotiate::check_body(binding, &parts.headers, &body)?;
+        let format = negotiate::accept(&parts.headers, offers)?;
+        let deadline = Deadline::of(&parts.headers, limits.longest_call)?;
+        Ok(Self {
+            binding,
+            parts,
+            body,
+            limit: limits.body,
+            format,
+            deadline,
+        })
+    }
+
+    /// The request, once its body is there.
+    async fn read<M: DeserializeOwned>(mut self) -> Result<Received<M>, Rejection> {
+        let body = std::mem::take(&mut self.body);
+        let body = rejection::read(body, self.limit).await?;
+        self.with(&body)
+    }
+
+    /// The request with this body.
+    fn with<M: DeserializeOwned>(self, body: &[u8]) -> Result<Received<M>, Rejection> {
+        let Self { binding, parts, .. } = self;
+        let captures = captures(binding, parts.uri.path());
+        let content_type = negotiate::content_type(&parts.headers);
+        let message = bind::content(binding, captures, parts.uri.query(), content_type, body)?;
+        Ok(Received {
+            binding,
+            call: metadata::request(parts, message),
+            format: self.format,
+            deadline: self.deadline,
+        })
+    }
 }
 
-/// A unary call, from the first byte of its request to the last of its response.
-async fn unary<M, R, A>(
-    binding: &'static Binding,
-    request: Request,
-    limits: Limits,
-    json: &JsonWriter,
+/// A unary call. Nothing but the method is waited for.
+fn unary<M, R, A>(
+    received: Received<M>,
+    json: impl Deref<Target = JsonWriter>,
     method: impl FnOnce(tonic::Request<M>) -> A,
-) -> Result<Response, Rejection>
+) -> impl Future<Output = Result<Response, Rejection>>
 where
-    M: DeserializeOwned,
     R: Serialize,
     A: Future<Output = Result<tonic::Response<R>, tonic::Status>>,
 {
-    // Following makes sense for what can be asked for again and again.
-    let offers: &[&str] = match binding.method {
-        "GET" => &[negotiate::JSON, negotiate::SSE],
-        _ => &[negotiate::JSON],
-    };
     let Received {
+        binding,
         mut call,
         format,
         deadline,
-    } = receive(binding, request, limits, offers).await?;
+    } = received;
     if format == negotiate::SSE {
         let follow = Follow::of(&call);
         call.extensions_mut().insert(follow);
@@ -136,66 +164,65 @@ where
         call.extensions_mut().insert(JsonWanted);
     }
     let condition = Condition::of(binding, call.metadata());
-    let mut reply = deadline.hold(method(call)).await?;
-    let events = reply.extensions_mut().remove::<Events>();
-    let encoded = reply.extensions_mut().remove::<Encoded>();
-    let (metadata, message, _) = reply.into_parts();
-    let headers = metadata::response(metadata);
-    if format == negotiate::SSE {
-        let events = events.ok_or_else(|| Rejection::not_acceptable(&[negotiate::JSON]))?;
-        return Ok(response(headers, format, events.into_body(deadline)));
-    }
-    if condition.is_some_and(|condition| condition.names(headers.get(header::ETAG))) {
-        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
-    }
-    let body = match encoded {
-        Some(Encoded(body)) => HttpBody::from(body),
-        None => json.write(binding, &message)?.into(),
+    let answer = move |reply: tonic::Response<R>| {
+        let (metadata, message, mut extensions) = reply.into_parts();
+        let headers = metadata::response(metadata);
+        if format == negotiate::SSE {
+            let events = extensions.remove::<Events>();
+            let events = events.ok_or_else(|| Rejection::not_acceptable(&[negotiate::JSON]))?;
+            return Ok(response(headers, format, events.into_body(deadline)));
+        }
+        if condition.is_some_and(|condition| condition.names(headers.get(header::ETAG))) {
+            return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+        }
+        let body = match extensions.remove() {
+            Some(Encoded(body)) => HttpBody::from(body),
+            None => json.write(binding, &message)?.into(),
+        };
+        Ok(response(headers, format, body))
     };
-    Ok(response(headers, format, body))
+    deadline.hold(method(call)).map(|reply| answer(reply?))
 }
 
 /// A unary call whose answer is no JSON but a `google.api.HttpBody`: `body` takes it out of the
 /// reply. What the Accept header says does not count, because the type is known too late.
-async fn unary_raw<M, R, A>(
-    binding: &'static Binding,
-    request: Request,
-    limits: Limits,
+fn unary_raw<M, R, A>(
+    received: Received<M>,
     body: fn(R) -> Option<api::HttpBody>,
     method: impl FnOnce(tonic::Request<M>) -> A,
-) -> Result<Response, Rejection>
+) -> impl Future<Output = Result<Response, Rejection>>
 where
-    M: DeserializeOwned,
     A: Future<Output = Result<tonic::Response<R>, tonic::Status>>,
 {
-    let Received { call, deadline, .. } = receive(binding, request, limits, &[]).await?;
-    let condition = Condition::of(binding, call.metadata());
-    let (metadata, reply, _) = deadline.hold(method(call)).await?.into_parts();
-    let headers = metadata::response(metadata);
-    if condition.is_some_and(|condition| condition.names(headers.get(header::ETAG))) {
-        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
-    }
-    let body = body(reply).unwrap_or_default();
-    let kind = negotiate::kind_of(&body)?;
-    Ok((headers, [(header::CONTENT_TYPE, kind)], body.data).into_response())
+    let condition = Condition::of(received.binding, received.call.metadata());
+    let answer = move |reply: tonic::Response<R>| {
+        let (metadata, reply, _) = reply.into_parts();
+        let headers = metadata::response(metadata);
+        if condition.is_some_and(|condition| condition.names(headers.get(header::ETAG))) {
+            return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+        }
+        let body = body(reply).unwrap_or_default();
+        let kind = negotiate::kind_of(&body)?;
+        Ok((headers, [(header::CONTENT_TYPE, kind)], body.data).into_response())
+    };
+    received
+        .deadline
+        .hold(method(received.call))
+        .map(|reply| answer(reply?))
 }
 
 /// A server-streaming call. What fails before the first message has a status of its own.
 async fn streaming<M, R, T, A>(
-    binding: &'static Binding,
-    request: Request,
-    limits: Limits,
+    received: Received<M>,
     method: impl FnOnce(tonic::Request<M>) -> A,
 ) -> Result<Response, Rejection>
 where
-    M: DeserializeOwned,
     R: Serialize + Send + 'static,
     T: Stream<Item = Result<R, tonic::Status>> + Send + 'static,
     A: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
 {
-    let offers = [negotiate::NDJSON, negotiate::SSE, negotiate::JSON];
-    let received = receive(binding, request, limits, &offers).await?;
     let Received {
+        binding,
         call,
         format,
         deadline,
@@ -210,19 +237,16 @@ where
 /// A server-streaming call whose answers are `google.api.HttpBody`: their data, one after the
 /// other, under the content type of the first.
 async fn streaming_raw<M, R, T, A>(
-    binding: &'static Binding,
-    request: Request,
-    limits: Limits,
+    received: Received<M>,
     body: fn(R) -> Option<api::HttpBody>,
     method: impl FnOnce(tonic::Request<M>) -> A,
 ) -> Result<Response, Rejection>
 where
-    M: DeserializeOwned,
     R: Send + 'static,
     T: Stream<Item = Result<R, tonic::Status>> + Send + 'static,
     A: Future<Output = Result<tonic::Response<T>, tonic::Status>>,
 {
-    let Received { call, deadline, .. } = receive(binding, request, limits, &[]).await?;
+    let Received { call, deadline, .. } = received;
     let (metadata, messages, _) = deadline.hold(method(call)).await?.into_parts();
     let (kind, body) = stream::raw(deadline.bound(messages), body).await?;
     let headers = metadata::response(metadata);

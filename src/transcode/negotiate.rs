@@ -14,27 +14,26 @@ pub const NDJSON: &str = "application/x-ndjson";
 /// Server-Sent Events.
 pub const SSE: &str = "text/event-stream";
 
-/// What a request's body calls itself. Refuses one that is not JSON in UTF-8, save where the row
-/// takes bytes of any kind. Only an empty body may say nothing.
-pub fn content_type<'h>(
-    binding: &Binding,
-    headers: &'h HeaderMap,
-    body: &Body,
-) -> Result<&'h str, Rejection> {
+/// What a request's body calls itself.
+pub fn content_type(headers: &HeaderMap) -> &str {
+    headers
+        .get(header::CONTENT_TYPE)
+        .and_then(|value| value.to_str().ok())
+        .unwrap_or_default()
+}
+
+/// Refuses a body that is packed, and one that is not JSON in UTF-8, save where the row takes bytes
+/// of any kind. Only an empty body may say nothing.
+pub fn check_body(binding: &Binding, headers: &HeaderMap, body: &Body) -> Result<(), Rejection> {
     if let Some(encoding) = headers.get(header::CONTENT_ENCODING) {
         let encoding = encoding.to_str().unwrap_or("what cannot be read");
         return Err(Rejection::unsupported_encoding(encoding));
     }
-    let value = headers.get(header::CONTENT_TYPE);
-    if matches!(binding.body, row::Body::Raw { .. }) {
-        return Ok(value
-            .and_then(|value| value.to_str().ok())
-            .unwrap_or_default());
+    let takes_bytes = matches!(binding.body, row::Body::Raw { .. });
+    if takes_bytes || body.is_end_stream() || body.size_hint().exact() == Some(0) {
+        return Ok(());
     }
-    if body.is_end_stream() || body.size_hint().exact() == Some(0) {
-        return Ok("");
-    }
-    let Some(value) = value else {
+    let Some(value) = headers.get(header::CONTENT_TYPE) else {
         return Err(Rejection::unsupported_media_type("without one"));
     };
     let value = value.to_str().unwrap_or("what cannot be read");
@@ -49,7 +48,7 @@ pub fn content_type<'h>(
         _ => true,
     });
     if json && utf8 {
-        Ok(value)
+        Ok(())
     } else {
         Err(Rejection::unsupported_media_type(&format!("`{value}`")))
     }

@@ -8,14 +8,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::response::{IntoResponse, Response};
-use futures_util::Stream;
+use futures_util::future::{Ready, ready};
+use futures_util::{Stream, TryFutureExt};
+use http_body::Body as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
 use super::rejection::Rejection;
 use super::row::Binding;
-use super::{Limits, Request, streaming, streaming_raw, unary, unary_raw};
+use super::{
+    Head, Limits, Received, Request, negotiate, streaming, streaming_raw, unary, unary_raw,
+};
 use crate::proto::google::api::HttpBody;
 use crate::proto::json;
 
@@ -39,14 +43,16 @@ impl Route {
         F: Fn(Arc<S>, tonic::Request<M>) -> A + Copy + Send + Sync + 'static,
         A: Future<Output = Result<tonic::Response<R>, tonic::Status>> + Send + 'static,
     {
-        let shared = Arc::new((service.clone(), JsonWriter::default()));
-        Self::new(binding, move |request, limits| {
-            let shared = shared.clone();
-            async move {
-                let (service, json) = &*shared;
-                let method = |call| method(service.clone(), call);
-                unary(binding, request, limits, json, method).await
-            }
+        let service = service.clone();
+        let json = Arc::new(JsonWriter::default());
+        // Following makes sense for what can be asked for again and again.
+        let offers: &[&str] = match binding.method {
+            "GET" => &[negotiate::JSON, negotiate::SSE],
+            _ => &[negotiate::JSON],
+        };
+        Self::new(binding, offers, move |received| {
+            let service = service.clone();
+            unary(received, json.clone(), move |call| method(service, call))
         })
     }
 
@@ -66,11 +72,9 @@ impl Route {
         A: Future<Output = Result<tonic::Response<R>, tonic::Status>> + Send + 'static,
     {
         let service = service.clone();
-        Self::new(binding, move |request, limits| {
+        Self::new(binding, &[], move |received| {
             let service = service.clone();
-            unary_raw(binding, request, limits, body, move |call| {
-                method(service, call)
-            })
+            unary_raw(received, body, move |call| method(service, call))
         })
     }
 
@@ -89,9 +93,10 @@ impl Route {
         A: Future<Output = Result<tonic::Response<T>, tonic::Status>> + Send + 'static,
     {
         let service = service.clone();
-        Self::new(binding, move |request, limits| {
+        let offers = &[negotiate::NDJSON, negotiate::SSE, negotiate::JSON];
+        Self::new(binding, offers, move |received| {
             let service = service.clone();
-            streaming(binding, request, limits, move |call| method(service, call))
+            streaming(received, move |call| method(service, call))
         })
     }
 
@@ -112,24 +117,37 @@ impl Route {
         A: Future<Output = Result<tonic::Response<T>, tonic::Status>> + Send + 'static,
     {
         let service = service.clone();
-        Self::new(binding, move |request, limits| {
+        Self::new(binding, &[], move |received| {
             let service = service.clone();
-            streaming_raw(binding, request, limits, body, move |call| {
-                method(service, call)
-            })
+            streaming_raw(received, body, move |call| method(service, call))
         })
     }
 
-    fn new<A>(
+    /// Without a body there is nothing to wait for before the call is known: it alone is what such
+    /// a request's future has to hold, which keeps it small.
+    fn new<M, A>(
         binding: &'static Binding,
-        answer: impl Fn(Request, Limits) -> A + Send + Sync + 'static,
+        offers: &'static [&'static str],
+        answer: impl Fn(Received<M>) -> A + Clone + Send + Sync + 'static,
     ) -> Self
     where
+        M: DeserializeOwned + Send + 'static,
         A: Future<Output = Result<Response, Rejection>> + Send + 'static,
     {
-        let call = move |request, limits| {
-            let answer = answer(request, limits);
-            Box::pin(async { Ok(answer.await.unwrap_or_else(IntoResponse::into_response)) }) as _
+        let call = move |request, limits| -> Answer {
+            let head = Head::new(binding, request, limits, offers);
+            let received = match head {
+                Ok(head) if head.body.is_end_stream() => head.with(&[]),
+                Ok(head) => {
+                    let answer = answer.clone();
+                    return Box::pin(head.read().and_then(answer).or_else(refusal));
+                }
+                Err(rejection) => Err(rejection),
+            };
+            match received {
+                Ok(received) => Box::pin(answer(received).or_else(refusal)),
+                Err(rejection) => Box::pin(refusal(rejection)),
+            }
         };
         Self {
             binding,
@@ -147,6 +165,10 @@ impl Route {
     pub(super) fn answer(&self, request: Request, limits: Limits) -> Answer {
         (self.call)(request, limits)
     }
+}
+
+fn refusal(rejection: Rejection) -> Ready<Result<Response, Infallible>> {
+    ready(Ok(rejection.into_response()))
 }
 
 /// Writes the replies of one route, and remembers how long the last one was.

@@ -53,7 +53,7 @@ impl Duration {
         if self.seconds < 0 || self.nanos < 0 {
             text.push(b'-');
         }
-        text.push_number(self.seconds.unsigned_abs(), 1);
+        text.push_number(self.seconds.unsigned_abs());
         text.push_fraction(self.nanos.unsigned_abs());
         text.push(b's');
         Some(text)

@@ -24,13 +24,19 @@ impl ShortText {
         self.push_all(&[character]);
     }
 
-    /// Adds a number with at least `width` digits, filled up with zeros.
-    pub fn push_number(&mut self, number: u64, width: usize) {
-        let mut buffer = itoa::Buffer::new();
-        let digits = buffer.format(number).as_bytes();
-        let zeros = &[b'0'; 9];
-        self.push_all(&zeros[..width.saturating_sub(digits.len()).min(zeros.len())]);
-        self.push_all(digits);
+    /// Adds a number of any length.
+    pub fn push_number(&mut self, number: u64) {
+        self.push_all(itoa::Buffer::new().format(number).as_bytes());
+    }
+
+    /// Adds the last `WIDTH` digits of a number, zeros included.
+    pub fn push_digits<const WIDTH: usize>(&mut self, mut number: u32) {
+        let mut digits = [b'0'; WIDTH];
+        for digit in digits.iter_mut().rev() {
+            *digit += (number % 10) as u8;
+            number /= 10;
+        }
+        self.push_all(&digits);
     }
 
     /// Adds ASCII characters, all of them or, where they are too many, none.
@@ -44,14 +50,17 @@ impl ShortText {
 
     /// Adds the fraction of a second with 0, 3, 6 or 9 digits, as many as it needs.
     pub fn push_fraction(&mut self, nanos: u32) {
-        let (fraction, width) = match nanos {
-            0 => return,
-            _ if nanos.is_multiple_of(1_000_000) => (nanos / 1_000_000, 3),
-            _ if nanos.is_multiple_of(1_000) => (nanos / 1_000, 6),
-            _ => (nanos, 9),
-        };
+        if nanos == 0 {
+            return;
+        }
         self.push(b'.');
-        self.push_number(fraction.into(), width);
+        if nanos.is_multiple_of(1_000_000) {
+            self.push_digits::<3>(nanos / 1_000_000);
+        } else if nanos.is_multiple_of(1_000) {
+            self.push_digits::<6>(nanos / 1_000);
+        } else {
+            self.push_digits::<9>(nanos);
+        }
     }
 }
 

@@ -61,19 +61,19 @@ impl Timestamp {
     fn text(&self) -> Option<ShortText> {
         let nanos = u32::try_from(self.nanos).ok().filter(|_| self.is_valid())?;
         let (year, month, day) = date(self.seconds.div_euclid(SECONDS_PER_DAY));
-        let second = u64::try_from(self.seconds.rem_euclid(SECONDS_PER_DAY)).ok()?;
+        let second = u32::try_from(self.seconds.rem_euclid(SECONDS_PER_DAY)).ok()?;
         let mut text = ShortText::default();
-        text.push_number(year, 4);
+        text.push_digits::<4>(year);
         text.push(b'-');
-        text.push_number(month, 2);
+        text.push_digits::<2>(month);
         text.push(b'-');
-        text.push_number(day, 2);
+        text.push_digits::<2>(day);
         text.push(b'T');
-        text.push_number(second / 3600, 2);
+        text.push_digits::<2>(second / 3600);
         text.push(b':');
-        text.push_number(second / 60 % 60, 2);
+        text.push_digits::<2>(second / 60 % 60);
         text.push(b':');
-        text.push_number(second % 60, 2);
+        text.push_digits::<2>(second % 60);
         text.push_fraction(nanos);
         text.push(b'Z');
         Some(text)
@@ -149,8 +149,8 @@ fn days_since_epoch(year: i64, month: i64, day: i64) -> i64 {
 }
 
 /// Year, month and day of a valid timestamp's day, counted from 1970-01-01.
-fn date(days_since_epoch: i64) -> (u64, u64, u64) {
-    let days = (days_since_epoch + EPOCH_DAY).unsigned_abs();
+fn date(days_since_epoch: i64) -> (u32, u32, u32) {
+    let days = u32::try_from(days_since_epoch + EPOCH_DAY).unwrap_or_default();
     let (cycle, day_of_cycle) = (days / 146_097, days % 146_097);
     // Take out the leap days passed so far in the cycle: one per 4 years, not per 100.
     let year_of_cycle = (day_of_cycle - day_of_cycle / 1_460 + day_of_cycle / 36_524
@@ -361,7 +361,7 @@ mod tests {
                 "{year}-{month}-{day}"
             );
             let found = date(days);
-            assert_eq!(found, (year as u64, month as u64, day as u64), "day {days}");
+            assert_eq!(found, (year as u32, month as u32, day as u32), "day {days}");
             (year, month, day) = match (month, day) {
                 (12, 31) => (year + 1, 1, 1),
                 _ if day == days_in_month(year, month) => (year, month + 1, 1),
