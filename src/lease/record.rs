@@ -5,6 +5,7 @@
 //! been held) is computed by [`super::view`] when somebody looks.
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -225,5 +226,25 @@ impl Change {
             Self::Put(record) => record.name(),
             Self::Remove(_, name) => name,
         }
+    }
+
+    /// What kind of record it is about.
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::Put(record) => record.kind(),
+            Self::Remove(kind, _) => *kind,
+        }
+    }
+
+    /// The last change to each record, in the order in which they were made. It leads to the same
+    /// book: a lease that is granted as soon as it is created need not be written down twice.
+    pub fn last_of_each(mut changes: Vec<Self>) -> Vec<Self> {
+        let mut seen = BTreeSet::new();
+        let from_the_end = changes.iter().rev();
+        let mut is_last: Vec<bool> = from_the_end
+            .map(|change| seen.insert((change.kind(), change.name())))
+            .collect();
+        changes.retain(|_| is_last.pop().unwrap_or(true));
+        changes
     }
 }

@@ -1,7 +1,7 @@
 //! The last commits, for those who follow along: what each of them did to leases and exporters.
 //! Knows nothing of who reads it.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::lease::{Book, Change, Exporter, Kind, Lease, Name, Record, Timestamp};
@@ -14,9 +14,9 @@ pub struct Commit {
     pub at: Timestamp,
     /// The same of the commit before it.
     pub before: Timestamp,
-    /// In the order in which they were first touched.
+    /// In the order in which they came to be what they are now.
     pub leases: Vec<Effect<Lease>>,
-    /// In the order in which they were first touched.
+    /// In the order in which they came to be what they are now.
     pub exporters: Vec<Effect<Exporter>>,
 }
 
@@ -44,8 +44,18 @@ pub struct History {
     latest: Timestamp,
 }
 
+impl<T> Effect<T> {
+    fn new(name: &Name, before: Option<&Arc<T>>, after: Option<&Arc<T>>) -> Self {
+        Self {
+            name: name.clone(),
+            before: before.cloned(),
+            after: after.cloned(),
+        }
+    }
+}
+
 impl Commit {
-    /// What `changes` do to `book`, which has not seen them yet.
+    /// What `changes`, at most one for each record, do to `book`, which has not seen them yet.
     fn new(
         book: &Book,
         changes: &[Change],
@@ -53,22 +63,21 @@ impl Commit {
         before: Timestamp,
         at: Timestamp,
     ) -> Self {
-        let mut leases = Effects::default();
-        let mut exporters = Effects::default();
+        let (mut leases, mut exporters) = (Vec::new(), Vec::new());
         for change in changes {
+            let name = change.name();
             match change {
                 Change::Put(Record::Lease(lease)) => {
-                    leases.add(&lease.name, Some(lease.clone()), |name| book.lease(name));
+                    leases.push(Effect::new(name, book.lease(name), Some(lease)));
                 }
-                Change::Remove(Kind::Lease, name) => {
-                    leases.add(name, None, |name| book.lease(name));
+                Change::Remove(Kind::Lease, _) => {
+                    leases.push(Effect::new(name, book.lease(name), None));
                 }
                 Change::Put(Record::Exporter(exporter)) => {
-                    let after = Some(exporter.clone());
-                    exporters.add(&exporter.name, after, |name| book.exporter(name));
+                    exporters.push(Effect::new(name, book.exporter(name), Some(exporter)));
                 }
-                Change::Remove(Kind::Exporter, name) => {
-                    exporters.add(name, None, |name| book.exporter(name));
+                Change::Remove(Kind::Exporter, _) => {
+                    exporters.push(Effect::new(name, book.exporter(name), None));
                 }
                 // Nobody can follow these.
                 Change::Put(Record::Client(_) | Record::Policy(_))
@@ -79,8 +88,8 @@ impl Commit {
             revision,
             at,
             before,
-            leases: leases.list,
-            exporters: exporters.list,
+            leases,
+            exporters,
         }
     }
 
@@ -113,7 +122,7 @@ impl History {
         self.trim();
     }
 
-    /// Takes in what `changes` will do to `book`, and returns it.
+    /// Takes in what `changes`, at most one for each record, will do to `book`, and returns it.
     pub fn add(
         &mut self,
         book: &Book,
@@ -172,44 +181,6 @@ impl History {
                 self.effects -= oldest.weight();
                 self.base = oldest.revision;
             }
-        }
-    }
-}
-
-/// Effects while they are collected, one for each record.
-struct Effects<T> {
-    list: Vec<Effect<T>>,
-    places: HashMap<Name, usize>,
-}
-
-impl<T> Effects<T> {
-    fn add<'b>(
-        &mut self,
-        name: &Name,
-        after: Option<Arc<T>>,
-        before: impl FnOnce(&Name) -> Option<&'b Arc<T>>,
-    ) where
-        T: 'b,
-    {
-        let known = self.places.get(name).copied();
-        if let Some(effect) = known.and_then(|place| self.list.get_mut(place)) {
-            effect.after = after;
-            return;
-        }
-        self.places.insert(name.clone(), self.list.len());
-        self.list.push(Effect {
-            name: name.clone(),
-            before: before(name).cloned(),
-            after,
-        });
-    }
-}
-
-impl<T> Default for Effects<T> {
-    fn default() -> Self {
-        Self {
-            list: Vec::new(),
-            places: HashMap::new(),
         }
     }
 }

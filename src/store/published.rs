@@ -47,7 +47,8 @@ impl Published {
         look(&self.state().book)
     }
 
-    /// Shows what was committed as `revision`, and wakes whoever waits for it.
+    /// Shows what was committed as `revision`, at most one change for each record, and wakes whoever
+    /// waits for it.
     pub fn publish(&self, changes: &[Change], revision: u64, at: Timestamp) {
         let mut state = self.state_mut();
         let State { book, history } = &mut *state;

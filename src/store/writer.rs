@@ -153,7 +153,7 @@ impl<E: Engine> Writer<E> {
                 changes.append(&mut self.book.settle(now));
             }));
         }
-        (changes, outcomes)
+        (Change::last_of_each(changes), outcomes)
     }
 
     /// Takes over what somebody else committed. What was decided before it counts no more.

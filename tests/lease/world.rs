@@ -108,8 +108,10 @@ impl World {
 
     fn commit(&mut self, changes: Vec<Change>) {
         let revision = self.writer.revision() + u64::from(!changes.is_empty());
+        for change in Change::last_of_each(changes.clone()) {
+            self.published.apply(&change);
+        }
         for change in &changes {
-            self.published.apply(change);
             if let Change::Put(record) = change {
                 assert_eq!(revision_of(record), revision, "{change:?}");
             }
