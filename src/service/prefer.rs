@@ -4,8 +4,11 @@
 
 use std::time::Duration;
 
+use http::HeaderName;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Response, Status};
+
+static PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// The caller would rather wait for its lease than ask again.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -19,9 +22,9 @@ pub struct Wait {
 impl Wait {
     /// The wait that a request prefers, not longer than `cap`; none where it prefers none.
     pub fn of(metadata: &MetadataMap, cap: Duration) -> Option<Self> {
-        let mut preferences = metadata
-            .get_all("prefer")
-            .iter()
+        let mut values = metadata.as_ref().get_all(&PREFER).iter().peekable();
+        values.peek()?;
+        let mut preferences = values
             .filter_map(|value| value.to_str().ok())
             .flat_map(|value| split(value, ','))
             .filter_map(preference);

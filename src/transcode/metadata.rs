@@ -9,7 +9,7 @@ pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
 /// Request headers that become metadata under their own name. Every other one stays out, save with
 /// the prefix `Grpc-Metadata-`, which is taken off.
-const FORWARDED: [HeaderName; 9] = [
+static FORWARDED: [HeaderName; 9] = [
     header::AUTHORIZATION,
     header::IF_MATCH,
     header::IF_NONE_MATCH,
@@ -25,7 +25,7 @@ const PREFIX: &str = "grpc-metadata-";
 
 /// Metadata that would contradict the HTTP message it travels in: what describes the message, and
 /// what belongs to one connection (RFC 9110, section 7.6.1).
-const KEPT_BACK: [HeaderName; 14] = [
+static KEPT_BACK: [HeaderName; 14] = [
     header::CONNECTION,
     header::CONTENT_ENCODING,
     header::CONTENT_LENGTH,
