@@ -22,7 +22,7 @@ use std::sync::Arc;
 use crate::lease::{Client, Command, DeclaredExporter, Name, Policy};
 
 use manifest::Object;
-pub use problem::{LabErrors, Place, Problem};
+pub use problem::{LabErrors, Place, Problem, nearest};
 use reader::{Field, Report};
 
 /// The most bytes that a lab file may have: 16 MiB, more than 10,000 exporters as kubectl prints

@@ -23,6 +23,9 @@ pub async fn follow(path: PathBuf, mut changes: Changes, mut lab: Lab, store: St
         let Ok(read) = spawn_blocking(move || lab::load(&read)).await else {
             return;
         };
+        if !changes.undisturbed().await {
+            continue;
+        }
         match read {
             Ok(read) => lab = take_over(lab, read, &store).await,
             Err(errors) => {
