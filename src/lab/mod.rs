@@ -40,6 +40,12 @@ pub struct Lab {
 }
 
 impl Lab {
+    /// Nothing is declared.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.exporters.is_empty() && self.clients.is_empty() && self.policies.is_empty()
+    }
+
     /// The command that puts this lab in place of the one before; the warnings are dropped.
     #[must_use]
     pub fn into_command(self) -> Command {

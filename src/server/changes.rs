@@ -14,7 +14,7 @@ use tokio::task::spawn_blocking;
 const INTERVAL: Duration = Duration::from_millis(500);
 
 /// The same where somebody waits for it.
-const MOMENT: Duration = Duration::from_millis(50);
+const MOMENT: Duration = Duration::from_millis(100);
 
 /// Files that may change while the server runs.
 #[derive(Debug)]

@@ -6,7 +6,6 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::time::Duration;
 
 use crate::program::{PATIENCE, Server, answer, client, lab, replace};
 
@@ -39,7 +38,7 @@ async fn lease(leases: String, url: String, number: usize, enough: Arc<AtomicBoo
         assert_eq!(status, 200, "{id}: {made}");
         let name = made["name"].as_str().unwrap().to_owned();
         // Some stay, and wait or hold; most go again.
-        if round % 50 == 0 {
+        if round % 10 == 0 {
             held.push(name);
         } else {
             let released = answer(client.delete(format!("{url}/v1/{name}"))).await;
@@ -60,7 +59,7 @@ async fn a_lab_that_is_replaced_under_load_loses_nothing() {
     let data = folder.path().join("data");
     let [lab_flag, data_flag] = [("lab", &file), ("data", &data)]
         .map(|(name, path)| format!("--{name}={}", path.display()));
-    let mut server = Server::start(&[&lab_flag, &data_flag, "--no-auth", "--log=warn"]);
+    let mut server = Server::start(&[&lab_flag, &data_flag, "--no-auth", "--log=info"]);
     let enough = Arc::new(AtomicBool::new(false));
     let clients: Vec<_> = (0..4)
         .map(|number| {
@@ -75,16 +74,18 @@ async fn a_lab_that_is_replaced_under_load_loses_nothing() {
             0 => replace(&file, &text),
             1 => std::fs::write(&file, &text).unwrap(),
             _ => {
-                let (first, second) = text.split_at(text.len() / 2);
-                std::fs::write(&file, first).unwrap();
-                tokio::time::sleep(Duration::from_micros(200)).await;
-                std::fs::write(&file, first.to_owned() + second).unwrap();
+                // In the middle of an object, so that it cannot be taken for a whole lab however long
+                // it lies there.
+                let half = text.rfind("true").unwrap();
+                std::fs::write(&file, &text[..half]).unwrap();
+                tokio::task::yield_now().await;
+                std::fs::write(&file, &text).unwrap();
             }
         }
         if round % 10 == 0 {
             server.signal("-HUP");
         }
-        tokio::time::sleep(Duration::from_millis(2)).await;
+        tokio::task::yield_now().await;
     }
     replace(&file, &lab(&exporters(0)));
     enough.store(true, Ordering::Relaxed);
@@ -108,16 +109,24 @@ async fn a_lab_that_is_replaced_under_load_loses_nothing() {
     };
     let settled = tokio::time::timeout(PATIENCE, settled).await;
     settled.expect("the last lab is not taken over");
-    let names = |shown: serde_json::Value| -> BTreeSet<String> {
-        let leases = shown["leases"].as_array().unwrap().clone();
-        let names = leases
-            .iter()
-            .map(|lease| lease["name"].as_str().unwrap().to_owned());
-        names.collect()
-    };
+    assert!(!held.is_empty(), "nobody got that far");
+    for name in &held {
+        let url = format!("{}/v1/{name}", server.url);
+        let (status, shown) = answer(client().get(&url)).await.unwrap();
+        let is_there = status == 200 && shown.get("effectiveEndTime").is_none();
+        if !is_there {
+            let _ = server.process.kill();
+            panic!("after {rounds} labs: {shown}\n{}", server.whole_log().await);
+        }
+    }
     let url = format!("{}?pageSize=1000", server.leases());
     let (_, shown) = answer(client().get(&url)).await.unwrap();
-    assert_eq!(names(shown), held, "after {rounds} labs");
+    let leases = shown["leases"].as_array().unwrap();
+    let names = leases
+        .iter()
+        .map(|lease| lease["name"].as_str().unwrap().to_owned());
+    let listed: BTreeSet<String> = names.collect();
+    assert_eq!(listed, held, "after {rounds} labs");
     server.signal("-TERM");
     assert!(server.ended().success());
     let log = server.whole_log().await;
