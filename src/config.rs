@@ -6,6 +6,7 @@
 //! the environment, else from the file, else it is the default.
 
 mod arguments;
+mod change;
 mod file;
 mod oidc;
 mod security;
@@ -22,6 +23,7 @@ use serde::{Deserialize, Serialize};
 use toml::Table;
 
 pub use arguments::ServeArgs;
+pub use change::{CHANGEABLE, Change};
 pub use oidc::OidcIssuer;
 pub use security::{LONGEST_LIFETIME, Security};
 
@@ -253,6 +255,18 @@ pub struct Settings {
     #[serde(with = "humantime_serde")]
     pub shutdown_grace: Duration,
 
+    /// When told to stop, go on for so long with `/readyz` saying that the server is not ready, so that
+    /// a load balancer sends nothing more before the port is closed.
+    #[arg(
+        long,
+        env = "JUMPSTARTER_GATEWAY_SHUTDOWN_DELAY",
+        value_name = "DURATION",
+        value_parser = humantime::parse_duration,
+        default_value = "0s"
+    )]
+    #[serde(with = "humantime_serde")]
+    pub shutdown_delay: Duration,
+
     /// Label keys of exporters that are shown only to those who ask for hidden labels; separated by
     /// commas. Selectors match them all the same.
     #[arg(
@@ -327,7 +341,11 @@ impl Settings {
     }
 
     /// Refuses settings that cannot go together, all of them at once.
-    fn check(&self) -> Result<(), ConfigError> {
+    ///
+    /// # Errors
+    ///
+    /// A sentence for each problem.
+    pub fn check(&self) -> Result<(), ConfigError> {
         let mut problems = Vec::new();
         let mut refuse_if = |wrong: bool, problem: &str| {
             if wrong {

@@ -1,5 +1,11 @@
 //! The command line, nothing else.
 
+#[path = "main/check.rs"]
+mod check;
+#[path = "main/failure.rs"]
+mod failure;
+#[path = "main/health.rs"]
+mod health;
 #[path = "main/token.rs"]
 mod token;
 
@@ -12,7 +18,11 @@ use std::time::{Duration, Instant};
 use clap::{Args, CommandFactory, FromArgMatches, Parser, Subcommand, ValueEnum};
 use jumpstarter_gateway::archive::{self, Archive};
 use jumpstarter_gateway::config::{ServeArgs, Settings};
-use jumpstarter_gateway::{client, docs, lab, server};
+use jumpstarter_gateway::{client, docs, server};
+
+use check::CheckArgs;
+use failure::Failure;
+use health::HealthArgs;
 use token::TokenCommand;
 
 /// Jumpstarter's client API as REST/JSON and gRPC, over a lease engine of its own.
@@ -29,13 +39,14 @@ Examples:
       Serve a small lab that is built in, to try things out
   jumpstarter-gateway serve --lab lab/ --tokens tokens.csv --data data/
       Serve your own lab, and keep its leases
-  jumpstarter-gateway check lab/
-      See whether lab files are right before you serve them
+  jumpstarter-gateway check --config gateway.toml
+      See whether all that a server would read is right, before you start it
   jumpstarter-gateway lease acquire --selector board=rpi4 --duration 30m -- ./test.sh
       Run a command while a board is leased
 
-Exit status: 0 all went well, 1 something failed, 2 the command line is wrong. `lease` and
-`exporters` have more, which their --help lists.";
+Exit status: 0 all went well, 1 something failed, 2 the command line is wrong, 70 the server met a
+fault of its own, 78 the configuration is wrong. A server that is told to stop twice ends at once,
+with 130 or 143. `lease` and `exporters` have more, which their --help lists.";
 
 #[derive(Subcommand)]
 enum Command {
@@ -49,8 +60,11 @@ enum Command {
     Routes,
     /// Print the OpenAPI document.
     Openapi(OpenapiArgs),
-    /// Check lab files, and say what is wrong with them.
+    /// Check the configuration and all that it names, or lab files, and say what is wrong with them.
+    #[command(after_help = check::EXAMPLES)]
     Check(CheckArgs),
+    /// Ask a server whether it is ready.
+    Health(HealthArgs),
     /// Make a backup of a data directory, whether or not a server uses it.
     #[command(after_help = "\
 Example:
@@ -98,13 +112,6 @@ struct OpenapiArgs {
 enum Format {
     Json,
     Yaml,
-}
-
-#[derive(Args)]
-struct CheckArgs {
-    /// Lab files, or directories of them.
-    #[arg(required = true, value_name = "PATH")]
-    paths: Vec<PathBuf>,
 }
 
 /// Where a server keeps its records.
@@ -162,33 +169,37 @@ fn main() -> ExitCode {
     let parsed = Cli::from_arg_matches(&cli().get_matches());
     match run(parsed.unwrap_or_else(|error| error.exit()).command) {
         Ok(code) => code,
-        Err(message) => {
-            for line in message.lines() {
-                let labelled = line.starts_with("error: ") || line.starts_with("warning: ");
-                eprintln!("{}{line}", if labelled { "" } else { "error: " });
-            }
-            ExitCode::FAILURE
-        }
+        Err(failure) => failure.tell(),
     }
 }
 
-/// The command line; commands about tokens show those settings only that matter to them.
+/// The command line; commands that use some settings only show no others.
 fn cli() -> clap::Command {
-    let hide = |argument: clap::Arg| {
-        let is_setting = argument.get_env().is_some();
-        let matters = token::SETTINGS.contains(&argument.get_id().as_str());
-        argument.hide(is_setting && !matters)
+    let hide_all_but = |shown: &'static [&'static str]| {
+        move |argument: clap::Arg| {
+            let is_setting = argument.get_env().is_some();
+            let matters = shown.contains(&argument.get_id().as_str());
+            argument.hide(is_setting && !matters)
+        }
     };
-    Cli::command().mut_subcommand("token", |command| {
-        command.mut_subcommands(|command| command.mut_args(hide))
-    })
+    Cli::command()
+        .mut_subcommand("token", |command| {
+            let hide = hide_all_but(&token::SETTINGS);
+            command.mut_subcommands(|command| command.mut_args(hide))
+        })
+        .mut_subcommand("check", |command| {
+            command.mut_args(hide_all_but(&check::SETTINGS))
+        })
+        .mut_subcommand("health", |command| {
+            command.mut_args(hide_all_but(&health::SETTINGS))
+        })
 }
 
-fn run(command: Command) -> Result<ExitCode, String> {
+fn run(command: Command) -> Result<ExitCode, Failure> {
     match command {
         Command::Lease(args) => return Ok(client::lease(args).into()),
         Command::Exporters(args) => return Ok(client::exporters(args).into()),
-        Command::Serve(args) => serve(args),
+        Command::Serve(args) => return serve(args).map(|()| ExitCode::SUCCESS),
         Command::Routes => print(&routes()),
         Command::Openapi(OpenapiArgs {
             format: Format::Json,
@@ -196,13 +207,14 @@ fn run(command: Command) -> Result<ExitCode, String> {
         Command::Openapi(OpenapiArgs {
             format: Format::Yaml,
         }) => print(docs::OPENAPI_YAML),
-        Command::Check(args) => check(&args),
+        Command::Check(args) => return check::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Health(args) => health::run(args),
         Command::Backup(args) => backup(&args),
         Command::Restore(args) => restore(&args),
         Command::Export(args) => export(&args),
         Command::Import(args) => import(&args),
         Command::Config(ConfigCommand::Show(args)) => {
-            let settings = Settings::show(args).map_err(|error| error.to_string())?;
+            let settings = Settings::show(args).map_err(Failure::configuration)?;
             print(
                 &settings
                     .to_toml_with_comments()
@@ -217,15 +229,28 @@ fn run(command: Command) -> Result<ExitCode, String> {
         }
     }
     .map(|()| ExitCode::SUCCESS)
+    .map_err(Failure::from)
 }
 
-fn serve(args: ServeArgs) -> Result<(), String> {
-    let settings = Settings::load(args).map_err(|error| error.to_string())?;
-    server::start_log(&settings)?;
+fn serve(mut arguments: ServeArgs) -> Result<(), Failure> {
+    // While there is one thread only.
+    let socket = server::handed_socket()?;
+    if let Some(socket) = &socket {
+        let address = socket.local_addr();
+        let address =
+            address.map_err(|error| format!("the socket that was handed over: {error}"))?;
+        arguments = arguments.listening_on(address);
+    }
+    let settings = Settings::load(arguments.clone()).map_err(Failure::configuration)?;
+    let log = server::start_log(&settings).map_err(Failure::configuration)?;
     let runtime = tokio::runtime::Runtime::new().map_err(|error| format!("no threads: {error}"))?;
-    runtime
-        .block_on(server::run(settings))
-        .map_err(|error| error.to_string())
+    let start = server::Start {
+        settings,
+        arguments,
+        log,
+        socket,
+    };
+    Ok(runtime.block_on(server::run(start))?)
 }
 
 /// Method, path and rpc of each route, in columns.
@@ -244,31 +269,6 @@ fn routes() -> String {
         |(method, template, rpc)| format!("{method:methods$}  {template:templates$}  {rpc}\n");
     let heading = line(("METHOD", "PATH", "RPC"));
     rows.iter().fold(heading, |table, row| table + &line(*row))
-}
-
-fn check(args: &CheckArgs) -> Result<(), String> {
-    let mut wrong = vec![];
-    for path in &args.paths {
-        match lab::load(path) {
-            Ok(lab) => {
-                for warning in &lab.warnings {
-                    eprintln!("warning: {warning}");
-                }
-                let path = path.display();
-                let counts = [lab.exporters.len(), lab.clients.len(), lab.policies.len()];
-                let [exporters, clients, policies] = counts;
-                print(&format!(
-                    "{path}: right; exporters: {exporters}, clients: {clients}, policies: {policies}\n"
-                ))?;
-            }
-            Err(errors) => wrong.push(errors.to_string()),
-        }
-    }
-    if wrong.is_empty() {
-        Ok(())
-    } else {
-        Err(wrong.join("\n"))
-    }
 }
 
 fn backup(args: &BackupArgs) -> Result<(), String> {

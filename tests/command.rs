@@ -85,7 +85,7 @@ fn lab_files_are_checked() {
         "check",
         concat!(env!("CARGO_MANIFEST_DIR"), "/tests/lab/wrong.yaml"),
     ]);
-    assert_eq!(code, 1);
+    assert_eq!(code, 78);
     assert!(
         error
             .lines()
@@ -97,13 +97,13 @@ fn lab_files_are_checked() {
 #[test]
 fn what_cannot_be_served_is_said() {
     let (code, _, error) = run(&["serve"]);
-    assert_eq!(code, 1);
+    assert_eq!(code, 78);
     assert!(
         error.contains("--lab PATH") && error.contains("--tokens PATH"),
         "{error}"
     );
     let (code, _, error) = run(&["serve", "--demo", "--listen", "0.0.0.0:0"]);
-    assert_eq!(code, 1);
+    assert_eq!(code, 78);
     assert!(error.contains("loopback"), "{error}");
     assert_eq!(run(&["serve", "--no-such-flag"]).0, 2);
 }

@@ -42,6 +42,8 @@ enum Fault {
     IsLost,
     /// It fails, and nobody can tell.
     Vanishes,
+    /// Whoever commits stops in the middle of it.
+    Panics,
 }
 
 /// What is to happen to an engine.
@@ -115,6 +117,7 @@ impl<E: Engine> Engine for Hostile<E> {
             Some(Fault::Vanishes) => {
                 return Err(CommitError::Unknown(EngineError("no answer".into())));
             }
+            Some(Fault::Panics) => panic!("this panic is part of a test"),
             Some(Fault::Stalls) => {
                 self.script.stalled.add_permits(1);
                 self.script.go.acquire().await.unwrap().forget();
@@ -453,6 +456,51 @@ async fn every_answer_holds_whatever_happens<E: Engine>(engine: E) {
     assert_eq!(published(&open(&engine, &time).await), before);
 }
 
+async fn a_writer_that_ends_says_so_and_leaves_the_outcome_open<E: Engine>(engine: E) {
+    let (engine, time) = (Hostile::new(engine), Time::start());
+    let store = furnished(&engine, &time).await;
+    let ended = store.ended();
+    let mut ended = std::pin::pin!(ended);
+    let mut context = Context::from_waker(Waker::noop());
+    assert!(ended.as_mut().poll(&mut context).is_pending());
+    let before = published(&store);
+    engine.plan([Fault::Panics]);
+    let outcome = store.submit(create("one")).await;
+    assert!(matches!(outcome, Err(StoreError::Unknown)), "{outcome:?}");
+    ended.await;
+    unavailable(&store.submit(create("two")).await);
+    assert_eq!(published(&store), before, "reads go on");
+}
+
+async fn other_settings_count_for_what_is_there_already<E: Engine>(engine: E) {
+    let (engine, time) = (Hostile::new(engine), Time::start());
+    let store = furnished(&engine, &time).await;
+    store.submit(create("one")).await.unwrap();
+    store.submit(release("one")).await.unwrap();
+    store.submit(create("two")).await.unwrap();
+    let mut revisions = store.revisions();
+    store.configure(Settings {
+        retention: Duration::ZERO,
+        maximum_duration: Some(Duration::from_seconds(60)),
+        ..Settings::default()
+    });
+    while state(&store, "one").is_some() {
+        revisions.changed().await.unwrap();
+    }
+    assert_eq!(state(&store, "two"), Some(LeaseState::Ready));
+    assert_eq!(published(&store), kept(&engine).await);
+    let refused = store.submit(create("three")).await;
+    assert!(
+        matches!(refused, Err(StoreError::Refused(_))),
+        "{refused:?}"
+    );
+    // The same ones wake nobody.
+    store.configure(Settings::default());
+    store.configure(Settings::default());
+    store.submit(create("three")).await.unwrap();
+    assert_eq!(published(&store), kept(&engine).await);
+}
+
 /// The suite for one engine.
 macro_rules! suite {
     ($name:ident, $engine:expr, $($test:ident)*) => {
@@ -485,6 +533,8 @@ macro_rules! engines {
                 what_nobody_can_tell_is_known_with_the_next_commit
                 what_time_brings_is_tried_until_it_is_kept
                 every_answer_holds_whatever_happens
+                a_writer_that_ends_says_so_and_leaves_the_outcome_open
+                other_settings_count_for_what_is_there_already
             }
         )*
     };

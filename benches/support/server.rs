@@ -132,9 +132,7 @@ pub async fn gateway(engine: impl Engine, exporters: usize) -> Gateway {
     let clients = Arc::new(Clients::new(store, None, LabelRules::default()));
     let limits = Limits::default();
     let auth = AuthLayer::open("demo");
-    server::gateway(clients, &auth, limits, Readiness::default(), &[])
-        .await
-        .unwrap()
+    server::gateway(clients, &auth, limits, Readiness::default(), &[]).unwrap()
 }
 
 /// What axum needs to give an answer again: it adds the length and the date itself.

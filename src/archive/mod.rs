@@ -87,7 +87,7 @@ impl Archive {
         if !path.exists() {
             return Err(Error(format!("{}: there is no such file", path.display())));
         }
-        let database = embedded::open(path)?;
+        let database = embedded::open_untouched(path)?;
         let snapshot = database.load(|read, total| progress(read as u64, total))?;
         Ok(Self {
             revision: snapshot.revision,
@@ -142,7 +142,7 @@ impl Archive {
         let directory = Directory::lock(data)?;
         let path = directory.database();
         let mut replaced = None;
-        if path.exists() {
+        if embedded::is_there(&path)? {
             if !replace {
                 let path = path.display();
                 return Err(Error(format!(
@@ -161,7 +161,12 @@ impl Archive {
             })?;
             replaced = Some(beside);
         }
-        self.write_database(&path, first.max(self.revision + 1))?;
+        let written = self.write_database(&path, first.max(self.revision + 1));
+        if let (Err(_), Some(beside)) = (&written, &replaced) {
+            // Nothing was replaced; the next attempt needs the name.
+            let _ = fs::remove_file(beside);
+        }
+        written?;
         Ok(replaced)
     }
 

@@ -1,7 +1,7 @@
 //! The files that tokens come from: where they are, and how they are read. Knows nothing of what
 //! becomes of tokens later.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
@@ -13,7 +13,7 @@ use super::keys::{self, Keys};
 use super::listed::{self, Fingerprint};
 use super::oidc::{Pace, Trust};
 use super::tokens::{Holder, Identity};
-use crate::lease::Duration;
+use crate::lease::{Duration, Name};
 
 /// The files in the folder for keys.
 pub const KEYS: &str = "token-keys.pem";
@@ -87,6 +87,41 @@ impl Sources {
             .cloned()
             .chain(kept)
             .collect()
+    }
+
+    /// The files that nobody else may read.
+    #[must_use]
+    pub fn secret_files(&self) -> Vec<PathBuf> {
+        let in_folder = self.folder.as_ref().map(|folder| folder.file(KEYS));
+        self.listed
+            .iter()
+            .chain(&self.key)
+            .cloned()
+            .chain(in_folder)
+            .collect()
+    }
+
+    /// Reads what is there and makes nothing: the clients of the tokens file, and all that is wrong.
+    #[must_use]
+    pub fn look(&self) -> (BTreeSet<Name>, Vec<String>) {
+        let mut problems = vec![];
+        let mut clients = BTreeSet::new();
+        match self.listed() {
+            Ok(listed) => clients.extend(listed.values().filter_map(|it| match &it.holder {
+                Holder::Client { name, .. } => Some(name.clone()),
+                Holder::User { .. } => None,
+            })),
+            Err(error) => problems.extend(error.0),
+        }
+        let is_to_be_made = self.key.is_none()
+            && (self.folder.as_ref()).is_some_and(|folder| !folder.file(KEYS).exists());
+        if !is_to_be_made && let Err(error) = self.keys() {
+            problems.extend(error.0);
+        }
+        if let Err(error) = self.endings() {
+            problems.extend(error.0);
+        }
+        (clients, problems)
     }
 
     /// The tokens of the file.

@@ -1,13 +1,14 @@
 //! The settings as flags and environment variables. Knows nothing of the file but where it is.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use clap::builder::Resettable;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{ArgMatches, Args, Command, FromArgMatches};
-use toml::Table;
+use toml::{Table, Value};
 
 use super::Settings;
 
@@ -25,6 +26,22 @@ struct ConfigFile {
     /// TOML file with settings. Flags and environment variables win over it.
     #[arg(long, env = "JUMPSTARTER_GATEWAY_CONFIG", value_name = "PATH")]
     config: Option<PathBuf>,
+}
+
+impl ServeArgs {
+    /// The same, for a server that is handed a socket: where that one listens is what counts.
+    #[must_use]
+    pub fn listening_on(mut self, address: SocketAddr) -> Self {
+        let address = Value::String(address.to_string());
+        self.given.insert("listen".to_owned(), address);
+        self
+    }
+
+    /// The file that they name.
+    #[must_use]
+    pub fn file(&self) -> Option<&Path> {
+        self.config.as_deref()
+    }
 }
 
 impl Args for ServeArgs {

@@ -347,6 +347,41 @@ fn flags_and_variables_are_named_after_the_setting_and_the_document_has_them_all
 }
 
 #[test]
+fn what_a_running_server_takes_over_is_what_is_promised() {
+    let (_, rest) = DOCUMENT.split_once("## While the server runs").unwrap();
+    let list = rest.split("\n\n").nth(2).unwrap();
+    let told: Vec<&str> = list.split('`').skip(1).step_by(2).collect();
+    assert_eq!(told, CHANGEABLE, "docs/configuration.md");
+    let present = loaded(&["--demo", "--max-tags=3", "--maximum-duration=1h"]).unwrap();
+    let read = loaded(&[
+        "--demo",
+        "--max-tags=4",
+        "--listen=127.0.0.1:1",
+        "--admins=a/b",
+    ])
+    .unwrap();
+    let change = present.changed_to(&read).unwrap();
+    assert_eq!(change.settings.max_tags, 4);
+    assert_eq!(change.settings.maximum_duration, None);
+    assert_eq!(change.settings.listen, present.listen);
+    assert_eq!(change.postponed, ["listen"]);
+    let taken_over = [
+        "admins = [\"a/b\"]",
+        "maximum_duration is not set",
+        "max_tags = 4",
+    ];
+    let mut sorted = change.taken_over.clone();
+    sorted.sort();
+    let mut expected = taken_over.map(str::to_owned);
+    expected.sort();
+    assert_eq!(sorted, expected);
+    let again = change.settings.changed_to(&read).unwrap();
+    assert_eq!(again.taken_over, Vec::<String>::new());
+    assert_eq!(again.postponed, ["listen"], "it still waits");
+    assert_eq!(present.shutdown_delay, Duration::ZERO);
+}
+
+#[test]
 fn the_examples_in_the_documents_are_good() {
     file(block(DOCUMENT, "toml")).unwrap().check().unwrap();
     let security = block(include_str!("../../docs/security.md"), "toml");

@@ -22,7 +22,7 @@ use std::sync::Arc;
 use crate::lease::{Client, Command, DeclaredExporter, Name, Policy};
 
 use manifest::Object;
-pub use problem::{LabErrors, Place, Problem};
+pub use problem::{LabErrors, Place, Problem, nearest};
 use reader::{Field, Report};
 
 /// The most bytes that a lab file may have: 16 MiB, more than 10,000 exporters as kubectl prints
@@ -40,6 +40,12 @@ pub struct Lab {
 }
 
 impl Lab {
+    /// Nothing is declared.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.exporters.is_empty() && self.clients.is_empty() && self.policies.is_empty()
+    }
+
     /// The command that puts this lab in place of the one before; the warnings are dropped.
     #[must_use]
     pub fn into_command(self) -> Command {

@@ -88,7 +88,12 @@ impl Lease {
     /// True if a view at `now` shows nothing that is not in the record, but for how long the lease
     /// has held its exporter.
     pub fn stands(&self, now: Timestamp) -> bool {
-        !self.is_waiting() && matches!(self.at(now), Cow::Borrowed(_))
+        !self.is_waiting() && !self.is_overdue(now)
+    }
+
+    /// True if it is shown as ended, and its record does not say so yet: nobody has settled it since.
+    pub fn is_overdue(&self, now: Timestamp) -> bool {
+        matches!(self.at(now), Cow::Owned(_))
     }
 }
 

@@ -13,6 +13,9 @@ use tokio::task::spawn_blocking;
 /// How often the files are looked at. Two looks must agree: whoever writes has finished then.
 const INTERVAL: Duration = Duration::from_millis(500);
 
+/// The same where somebody waits for it.
+const MOMENT: Duration = Duration::from_millis(100);
+
 /// Files that may change while the server runs.
 #[derive(Debug)]
 pub struct Changes {
@@ -45,10 +48,18 @@ impl Changes {
                 _ = self.hangup.recv() => true,
                 () = tokio::time::sleep(INTERVAL) => false,
             };
-            let paths = self.paths.clone();
-            let Ok(now) = spawn_blocking(move || Traces::of(&paths)).await else {
+            let Some(mut now) = self.look().await else {
                 return false;
             };
+            // Who asks may be quicker than who writes.
+            while asked && now != self.last {
+                self.last = now;
+                tokio::time::sleep(MOMENT).await;
+                now = match self.look().await {
+                    Some(now) => now,
+                    None => return false,
+                };
+            }
             let has_changed = now != self.read && now == self.last;
             self.last.clone_from(&now);
             if asked || has_changed {
@@ -56,6 +67,19 @@ impl Changes {
                 return true;
             }
         }
+    }
+}
+
+impl Changes {
+    /// Whether the files are still those that [`Self::next`] has asked to read. What was read of others
+    /// may be half of a file; `next` asks again for them.
+    pub async fn undisturbed(&self) -> bool {
+        self.look().await.is_some_and(|now| now == self.read)
+    }
+
+    async fn look(&self) -> Option<Traces> {
+        let paths = self.paths.clone();
+        spawn_blocking(move || Traces::of(&paths)).await.ok()
     }
 }
 

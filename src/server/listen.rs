@@ -9,7 +9,6 @@ use http::Request;
 use hyper::body::Incoming;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
@@ -19,6 +18,7 @@ use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tower::{Service, ServiceExt};
 
+use super::audible::Audible;
 use super::tls::Certificates;
 use crate::auth::Peer;
 
@@ -33,6 +33,9 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 
 /// How long a client may take to agree on keys.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// How long a client that has connected and said nothing yet may take to begin when the server stops.
+const LAST_CALL: Duration = Duration::from_millis(500);
 
 /// Accepts connections, HTTP/1.1 and HTTP/2 alike, until `stop` completes; then finishes the
 /// requests that are under way, for at most `grace`. With certificates it does so over TLS, each
@@ -57,9 +60,8 @@ pub async fn serve<S>(
         .timer(TokioTimer::new())
         .keep_alive_interval(KEEP_ALIVE)
         .keep_alive_timeout(KEEP_ALIVE_TIMEOUT);
-    let connections = GracefulShutdown::new();
-    // Who has not agreed on keys when the server stops has nothing under way.
-    let (serving, is_serving) = watch::channel(());
+    // Every connection has a receiver, which says when to end, and is dropped when it has ended.
+    let (serving, is_serving) = watch::channel(true);
     let mut stop = std::pin::pin!(stop);
     loop {
         let accepted = tokio::select! {
@@ -86,25 +88,24 @@ pub async fn serve<S>(
                 request.extensions_mut().insert(peer);
                 request
             });
-        let (server, watcher) = (server.clone(), connections.watcher());
+        let (server, is_serving) = (server.clone(), is_serving.clone());
         match &certificates {
-            None => drop(tokio::spawn(converse(server, service, watcher, stream))),
+            None => drop(tokio::spawn(converse(server, service, is_serving, stream))),
             Some(certificates) => {
                 let acceptor = TlsAcceptor::from(certificates.present());
-                let secured = secure(stream, acceptor, is_serving.clone());
                 tokio::spawn(async move {
-                    if let Some(stream) = secured.await {
-                        converse(server, service, watcher, stream).await;
+                    if let Some(stream) = secure(stream, acceptor).await {
+                        converse(server, service, is_serving, stream).await;
                     }
                 });
             }
         }
     }
-    drop((listener, serving));
-    let underway = connections.count();
-    if timeout(grace, connections.shutdown()).await.is_err() {
+    drop((listener, is_serving));
+    serving.send_replace(false);
+    if timeout(grace, serving.closed()).await.is_err() {
         tracing::warn!(
-            connections = underway,
+            connections = serving.receiver_count(),
             "some requests were cut off: they took longer than the grace period"
         );
     }
@@ -112,16 +113,8 @@ pub async fn serve<S>(
 
 /// Agrees on keys with a client. None where that comes to nothing: a probe that hangs up, a scanner,
 /// or a client that does not trust the certificate; the log tells of it at the level `debug`.
-async fn secure(
-    stream: TcpStream,
-    acceptor: TlsAcceptor,
-    mut is_serving: watch::Receiver<()>,
-) -> Option<TlsStream<TcpStream>> {
-    let agreed = tokio::select! {
-        agreed = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)) => agreed,
-        _ = is_serving.changed() => return None,
-    };
-    match agreed {
+async fn secure(stream: TcpStream, acceptor: TlsAcceptor) -> Option<TlsStream<TcpStream>> {
+    match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
         Ok(Ok(stream)) => Some(stream),
         Ok(Err(error)) => {
             tracing::debug!(%error, "a TLS handshake failed");
@@ -138,17 +131,29 @@ async fn secure(
 async fn converse<S>(
     server: auto::Builder<TokioExecutor>,
     service: S,
-    watcher: Watcher,
+    mut is_serving: watch::Receiver<bool>,
     stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
 ) where
     S: Service<Request<Incoming>, Response = Response, Error = Infallible, Future: Send>,
     S: Clone + Send + 'static,
 {
     let service = TowerToHyperService::new(service);
-    let connection = server
-        .serve_connection(TokioIo::new(stream), service)
-        .into_owned();
-    if let Err(error) = watcher.watch(connection).await {
+    let (stream, heard) = Audible::new(stream);
+    let connection = server.serve_connection(TokioIo::new(stream), service);
+    let mut connection = std::pin::pin!(connection);
+    let told_to_end = async {
+        let _ = is_serving.wait_for(|is_serving| !is_serving).await;
+        let _ = timeout(LAST_CALL, heard).await;
+    };
+    let ended = tokio::select! {
+        biased;
+        ended = connection.as_mut() => ended,
+        () = told_to_end => {
+            connection.as_mut().graceful_shutdown();
+            connection.await
+        }
+    };
+    if let Err(error) = ended {
         tracing::debug!(error, "a connection broke off");
     }
 }

@@ -7,10 +7,10 @@ use std::io::IsTerminal as _;
 use http::{HeaderValue, Method, Request};
 use serde_json::json;
 use tracing::{Event, Subscriber};
-use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::format::Writer;
 use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
+use tracing_subscriber::{EnvFilter, reload};
 
 use crate::config::{LogFormat, Settings};
 
@@ -40,35 +40,71 @@ impl Subject {
     }
 }
 
+/// The log of this process.
+pub struct Log(Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>);
+
+impl Log {
+    /// From now on what is logged is what these directives name.
+    ///
+    /// # Errors
+    /// They cannot be read.
+    pub fn filter(&self, directives: &str) -> Result<(), String> {
+        (self.0)(filter(directives)?).map_err(|error| format!("log: {error}"))
+    }
+}
+
+/// The filter that directives describe.
+///
+/// # Errors
+/// They cannot be read.
+pub fn filter(directives: &str) -> Result<EnvFilter, String> {
+    EnvFilter::try_new(directives).map_err(|error| {
+        format!(
+            "log: {error}; it is a level (error, warn, info, debug, trace) or directives such as \
+             info,jumpstarter_gateway::store=debug"
+        )
+    })
+}
+
 /// Begins to log what happens to the standard error.
 ///
 /// # Errors
 /// The filter cannot be read, or something logs already.
-pub fn start_log(settings: &Settings) -> Result<(), String> {
-    let filter = EnvFilter::try_new(&settings.log).map_err(|error| format!("log: {error}"))?;
+pub fn start_log(settings: &Settings) -> Result<Log, String> {
+    let filter = filter(&settings.log)?;
     let log = tracing_subscriber::fmt()
         .with_env_filter(filter)
         .with_writer(std::io::stderr);
-    let started = match settings.log_format {
+    let (log, started): (Log, _) = match settings.log_format {
         LogFormat::Text => {
             let colourful = std::io::stderr().is_terminal();
             // The event's format writes into a string, and has to be told itself.
-            log.with_ansi(colourful)
+            let log = log
+                .with_ansi(colourful)
                 .map_event_format(|events| Lines {
                     events: events.with_ansi(colourful),
                     form: LogFormat::Text,
                 })
-                .try_init()
+                .with_filter_reloading();
+            let handle = log.reload_handle();
+            let reload = Log(Box::new(move |filter| handle.reload(filter)));
+            (reload, log.try_init())
         }
-        LogFormat::Json => log
-            .json()
-            .map_event_format(|events| Lines {
-                events,
-                form: LogFormat::Json,
-            })
-            .try_init(),
+        LogFormat::Json => {
+            let log = log
+                .json()
+                .map_event_format(|events| Lines {
+                    events,
+                    form: LogFormat::Json,
+                })
+                .with_filter_reloading();
+            let handle = log.reload_handle();
+            let reload = Log(Box::new(move |filter| handle.reload(filter)));
+            (reload, log.try_init())
+        }
     };
-    started.map_err(|error| format!("log: {error}"))
+    started.map_err(|error| format!("log: {error}"))?;
+    Ok(log)
 }
 
 /// Another format's lines, with the request behind them; where they are JSON objects, as a member.

@@ -1,15 +1,22 @@
 //! The server: what is served where, how connections are accepted, and how it stops. The one room
 //! that knows all others.
 
+mod audible;
 mod changes;
+mod check;
 mod cors;
+mod current;
+mod foundation;
 mod gateway;
 mod grpc;
 mod identify;
 mod listen;
 mod log;
 mod reload;
+mod retune;
 mod run;
+mod stop;
+mod supervisor;
 mod tls;
 
 use std::convert::Infallible;
@@ -25,15 +32,20 @@ use futures_util::future::{Either, ready};
 use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 use http::{HeaderMap, Method, Request, StatusCode, Uri};
 use tonic::service::Routes;
+use tonic_health::ServingStatus;
+use tonic_health::pb::health_server::HealthServer;
+use tonic_health::server::{HealthReporter, HealthService};
 use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 use tower_http::decompression::RequestDecompression;
 
+pub use check::{Checked, check, lab_summary};
 pub use gateway::Gateway;
 pub use listen::serve;
-pub use log::start_log;
-pub use run::{Error, first_revision, run, span, system_time, token_sources};
+pub use log::{Log, start_log};
+pub use run::{Error, Start, first_revision, run, span, system_time, token_sources};
+pub use supervisor::handed_socket;
 pub use tls::{
     CertificateError, CertificateFiles, Certificates, Renewal, self_signed, usual_names,
 };
@@ -47,18 +59,29 @@ use crate::proto::jumpstarter::client::v1::client_service_server::{self, ClientS
 use crate::service::Clients;
 use crate::transcode::{Binding, Limits, Transcoder, wrong_method};
 
-/// Whether the server takes new work: what `/readyz` says.
+/// Whether the server takes new work: what `/readyz` says, and gRPC's health service.
 #[derive(Clone, Debug, Default)]
-pub struct Readiness(Arc<AtomicBool>);
+pub struct Readiness {
+    ready: Arc<AtomicBool>,
+    health: HealthReporter,
+}
 
 impl Readiness {
     /// From now on, or not any more.
-    pub fn set(&self, ready: bool) {
-        self.0.store(ready, Ordering::Relaxed);
+    pub async fn set(&self, ready: bool) {
+        self.ready.store(ready, Ordering::Relaxed);
+        let status = match ready {
+            true => ServingStatus::Serving,
+            false => ServingStatus::NotServing,
+        };
+        // The empty name is the whole server.
+        for service in ["", client_service_server::SERVICE_NAME] {
+            self.health.set_service_status(service, status).await;
+        }
     }
 
     fn check(&self) -> (StatusCode, &'static str) {
-        if self.0.load(Ordering::Relaxed) {
+        if self.ready.load(Ordering::Relaxed) {
             (StatusCode::OK, "ready\n")
         } else {
             (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
@@ -75,7 +98,7 @@ pub fn bindings() -> impl Iterator<Item = &'static Binding> {
 ///
 /// # Errors
 /// The descriptors for reflection cannot be read.
-pub async fn gateway(
+pub fn gateway(
     clients: Arc<Clients>,
     auth: &AuthLayer,
     limits: Limits,
@@ -86,8 +109,8 @@ pub async fn gateway(
     let rest = Transcoder::new(routes, limits)
         .map_err(|conflict| conflict.to_string())?
         .layer(auth);
-    let (reporter, health) = tonic_health::server::health_reporter();
-    reporter.set_serving::<ClientServiceServer<Clients>>().await;
+    let health = HealthService::from_health_reporter(readiness.health.clone());
+    let health = HealthServer::new(health);
     // The descriptors also hold services that nobody serves here: only these are told of.
     let served = [
         client_service_server::SERVICE_NAME,

@@ -23,7 +23,14 @@ pub async fn follow(path: PathBuf, mut changes: Changes, mut lab: Lab, store: St
         let Ok(read) = spawn_blocking(move || lab::load(&read)).await else {
             return;
         };
+        if !changes.undisturbed().await {
+            continue;
+        }
         match read {
+            // A file that is written in place is empty for a moment, however long that moment is.
+            Ok(read) if read.is_empty() && !lab.is_empty() => tracing::error!(
+                "the lab has nothing in it; the server keeps the one it has, until it is started anew"
+            ),
             Ok(read) => lab = take_over(lab, read, &store).await,
             Err(errors) => {
                 for line in errors.to_string().lines() {

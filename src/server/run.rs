@@ -2,46 +2,89 @@
 
 use std::fmt;
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::{oneshot, watch};
 
 use super::changes::Changes;
-use super::reload;
+use super::current::Current;
+use super::foundation::{ANYBODY, Foundation, lease_settings};
+use super::log::Log;
+use super::retune::Retuning;
+use super::stop::{self, Signals};
 use super::tls::{self, CertificateFiles, Certificates};
-use super::{Readiness, gateway, serve};
+use super::{Readiness, reload, serve, supervisor};
 use crate::archive;
-use crate::auth::{AuthLayer, Folder, Sources, Tokens, Trust};
-use crate::config::{LogFormat, OidcIssuer, Settings};
+use crate::auth::{Folder, Sources, Tokens, Trust};
+use crate::config::{LogFormat, OidcIssuer, ServeArgs, Settings};
 use crate::lab::{self, Lab};
-use crate::lease::{self, Name, Timestamp};
-use crate::service::{Clients, LabelRules};
+use crate::lease::{self, Timestamp};
 use crate::store::{Embedded, EngineError, Memory, Store};
-use crate::transcode::Limits;
 
-/// The client that everybody is where nobody is authenticated.
-const ANYBODY: &str = "demo";
-
-/// Why the server did not start: sentences for the person who started it.
+/// Why the server did not start, or ended before it was told to: sentences for the person who started
+/// it, and the status that the process ends with.
 #[derive(Debug)]
-pub struct Error(String);
+pub struct Error {
+    sentences: String,
+    status: u8,
+}
+
+impl Error {
+    pub(super) fn new(sentences: impl Into<String>) -> Self {
+        let (sentences, status) = (sentences.into(), 1);
+        Self { sentences, status }
+    }
+
+    /// Nothing will change before somebody changes what the server is given (`EX_CONFIG`).
+    pub(super) fn configuration(sentences: impl Into<String>) -> Self {
+        let (sentences, status) = (sentences.into(), 78);
+        Self { sentences, status }
+    }
+
+    /// A fault of the program (`EX_SOFTWARE`).
+    pub(super) fn fault(sentences: impl Into<String>) -> Self {
+        let (sentences, status) = (sentences.into(), 70);
+        Self { sentences, status }
+    }
+
+    /// What the process should end with, from sysexits.h where that has a name for it.
+    #[must_use]
+    pub fn status(&self) -> u8 {
+        self.status
+    }
+}
 
 impl fmt::Display for Error {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(&self.sentences)
     }
 }
 
 impl std::error::Error for Error {}
 
+/// What a server starts with.
+pub struct Start {
+    pub settings: Settings,
+    /// What the settings came from: they are read again at SIGHUP.
+    pub arguments: ServeArgs,
+    pub log: Log,
+    /// The socket to serve on, if one was handed over.
+    pub socket: Option<std::net::TcpListener>,
+}
+
 /// Serves until SIGTERM or SIGINT arrives, then finishes what is under way.
 ///
 /// # Errors
-/// The lab or the tokens have errors, or the address cannot be listened on.
-pub async fn run(settings: Settings) -> Result<(), Error> {
+/// The lab or the tokens have errors, the address cannot be listened on, or the store's writer ended.
+pub async fn run(start: Start) -> Result<(), Error> {
+    let settings = start.settings;
+    // A SIGHUP that comes while the server starts counts when it has started.
+    let hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
     let lab_path = settings.lab.clone();
     // Before the files are read, so that no later change is missed.
     let changes = lab_path.clone().map(changes_of).transpose()?;
@@ -50,52 +93,74 @@ pub async fn run(settings: Settings) -> Result<(), Error> {
         tracing::warn!("{warning}");
     }
     let summary = summary(&lab);
-    let limits = lease_settings(&settings);
-    let store = open(settings.data.as_deref(), limits).await;
-    let store = store.map_err(|error| Error(format!("the store cannot be opened: {error}")))?;
+    let store = open(settings.data.as_deref(), lease_settings(&settings)).await;
+    let store =
+        store.map_err(|error| Error::new(format!("the store cannot be opened: {error}")))?;
     let store = store.with_history(settings.watch_history);
     let loaded = store.submit(lab.clone().into_command()).await;
-    loaded.map_err(|error| Error(format!("the lab cannot be loaded: {error}")))?;
-    let (auth, tokens) = authentication(&settings, &store)?;
-    let labels = LabelRules {
-        hidden: settings.hidden_labels.clone(),
-        deprecated: settings.deprecated_labels.clone(),
-    };
+    loaded.map_err(|error| Error::new(format!("the lab cannot be loaded: {error}")))?;
+    let tokens = tokens(&settings, &store)?;
     if let Some((path, changes)) = lab_path.zip(changes) {
         tokio::spawn(reload::follow(path, changes, lab, store.clone()));
     }
     let files = certificate_files(&settings)?;
     let certificates = files.clone().map(certificates).transpose()?;
-    let clients = Clients::new(store, tokens, labels).with_longest_wait(settings.longest_wait);
-    let clients = Arc::new(clients);
-    let readiness = Readiness::default();
-    let limits = Limits {
-        body: settings.max_body_bytes,
-        longest_call: settings.longest_call,
-    };
-    let origins = &settings.cors_origins;
-    let gateway = gateway(clients.clone(), &auth, limits, readiness.clone(), origins).await;
-    let gateway = gateway.map_err(|error| Error(format!("the routes cannot be built: {error}")))?;
-    let listener = TcpListener::bind(settings.listen).await.map_err(|error| {
-        Error(format!(
-            "{} cannot be listened on: {error}; choose another address with --listen",
-            settings.listen
-        ))
-    })?;
-    let stop = stop_signal().map_err(no_signals)?;
+    let foundation = Arc::new(Foundation {
+        store,
+        tokens,
+        readiness: Readiness::default(),
+        stopping: watch::Sender::new(false),
+    });
+    let current = Current::new(foundation.gateway(&settings)?);
+    let listener = listener(start.socket, settings.listen).await?;
+    let signals = Signals::new().map_err(no_signals)?;
     announce(&settings, &listener, &summary, files.as_ref());
-    readiness.set(true);
-    let stopping = readiness.clone();
-    let stop = async move {
-        stop.await;
-        stopping.set(false);
-        clients.stop();
-        tracing::info!("stopping: no new connections, requests under way are finished");
-    };
+    foundation.readiness.set(true).await;
+    let status = format!("serving {summary}");
+    supervisor::ready(&status);
+    tokio::spawn(supervisor::watchdog(foundation.store.clone()));
     let grace = settings.shutdown_grace;
-    serve(listener, gateway, certificates, stop, grace).await;
+    let (settings, present) = watch::channel(settings);
+    let retuning = Retuning {
+        arguments: start.arguments,
+        log: start.log,
+        foundation: foundation.clone(),
+        current: current.clone(),
+        settings,
+        status,
+    };
+    tokio::spawn(retuning.follow(hangup));
+    let (close, closing) = oneshot::channel::<()>();
+    let told = async {
+        let told = stop::told(signals, &foundation, present).await;
+        drop(close);
+        told
+    };
+    let closing = async {
+        // The other end is dropped, which is an error to this one.
+        let _ = closing.await;
+    };
+    let (told, ()) = tokio::join!(told, serve(listener, current, certificates, closing, grace));
     tracing::info!("stopped");
-    Ok(())
+    told
+}
+
+/// The socket that was handed over, or one at the address.
+async fn listener(
+    handed: Option<std::net::TcpListener>,
+    address: SocketAddr,
+) -> Result<TcpListener, Error> {
+    let Some(socket) = handed else {
+        return TcpListener::bind(address).await.map_err(|error| {
+            Error::new(format!(
+                "{address} cannot be listened on: {error}; choose another address with --listen"
+            ))
+        });
+    };
+    let usable = socket.set_nonblocking(true);
+    usable
+        .and_then(|()| TcpListener::from_std(socket))
+        .map_err(|error| Error::new(format!("the socket that was handed over: {error}")))
 }
 
 /// The store over the directory that leases are kept in, or in memory.
@@ -138,19 +203,17 @@ fn lab(settings: &Settings) -> Result<Lab, Error> {
         Some(path) => lab::load(path),
         None => lab::demo(),
     };
-    lab.map_err(|errors| Error(errors.to_string()))
+    lab.map_err(|errors| Error::configuration(errors.to_string()))
 }
 
-fn authentication(
-    settings: &Settings,
-    store: &Store,
-) -> Result<(AuthLayer, Option<Arc<Tokens>>), Error> {
+/// All tokens that are accepted, and whatever they are changed to. None where nobody is asked for one.
+fn tokens(settings: &Settings, store: &Store) -> Result<Option<Arc<Tokens>>, Error> {
     if settings.demo || settings.no_auth {
-        return Ok((AuthLayer::open(ANYBODY), None));
+        return Ok(None);
     }
     let sources = token_sources(settings)?;
     let changes = Changes::of(sources.files()).map_err(no_signals)?;
-    let tokens = Tokens::open(sources).map_err(|error| Error(error.to_string()))?;
+    let tokens = Tokens::open(sources).map_err(|error| Error::configuration(error.to_string()))?;
     for client in tokens.listed_clients() {
         if store.read(|book, _| book.client(&client).is_none()) {
             let (namespace, id) = (&client.namespace, &client.id);
@@ -159,18 +222,9 @@ fn authentication(
             );
         }
     }
-    let admins = settings.security.admins.iter();
-    let admins = admins.filter_map(|admin| admin.split_once('/'));
-    let admins = admins
-        .map(|(namespace, name)| Name::new(namespace, name))
-        .collect();
     let tokens = Arc::new(tokens);
     tokio::spawn(reload::follow_tokens(tokens.clone(), changes));
-    Ok((
-        AuthLayer::tokens(tokens.clone(), store.clone(), admins)
-            .with_failure_limit(settings.security.failed_tokens),
-        Some(tokens),
-    ))
+    Ok(Some(tokens))
 }
 
 /// Where tokens come from; also for the commands that make and end them.
@@ -195,7 +249,7 @@ pub fn token_sources(settings: &Settings) -> Result<Sources, Error> {
 fn trust(oidc: &OidcIssuer) -> Result<Trust, Error> {
     let read = |path: &PathBuf| {
         let read = std::fs::read(path);
-        read.map_err(|error| Error(format!("oidc: {}: {error}", path.display())))
+        read.map_err(|error| Error::configuration(format!("oidc: {}: {error}", path.display())))
     };
     Ok(Trust {
         issuer: oidc.issuer.clone(),
@@ -208,28 +262,36 @@ fn trust(oidc: &OidcIssuer) -> Result<Trust, Error> {
 }
 
 fn folder(path: &Path) -> Result<Folder, Error> {
-    Folder::open(path).map_err(|error| Error(format!("keys: {}: {error}", path.display())))
+    Folder::open(path)
+        .map_err(|error| Error::configuration(format!("keys: {}: {error}", path.display())))
+}
+
+/// Where the certificate is, or will be. None without TLS.
+pub(super) fn certificate_file_names(settings: &Settings) -> Option<CertificateFiles> {
+    let security = &settings.security;
+    if let Some((certificate, key)) = security.tls_cert.clone().zip(security.tls_key.clone()) {
+        return Some(CertificateFiles { certificate, key });
+    }
+    let keys = security.keys.as_deref();
+    let own = keys.filter(|_| security.tls_self_signed)?;
+    Some(CertificateFiles::own(own))
 }
 
 /// Where the certificate is; one of our own is made if there is none yet. None without TLS.
 fn certificate_files(settings: &Settings) -> Result<Option<CertificateFiles>, Error> {
     let security = &settings.security;
-    if let Some((certificate, key)) = security.tls_cert.clone().zip(security.tls_key.clone()) {
-        return Ok(Some(CertificateFiles { certificate, key }));
-    }
-    let Some(keys) = security
-        .keys
-        .as_deref()
-        .filter(|_| security.tls_self_signed)
-    else {
-        return Ok(None);
+    let keys = security.keys.as_deref();
+    let Some(keys) = keys.filter(|_| security.tls_self_signed) else {
+        return Ok(certificate_file_names(settings));
     };
-    let folder =
-        Folder::open(keys).map_err(|error| Error(format!("keys: {}: {error}", keys.display())))?;
+    let folder = Folder::open(keys)
+        .map_err(|error| Error::configuration(format!("keys: {}: {error}", keys.display())))?;
     let (mut needed, usual) = tls::usual_names(settings.listen);
     needed.extend(security.tls_names.iter().cloned());
     let files = tls::self_signed(&folder, &needed, &usual);
-    files.map(Some).map_err(|error| Error(error.to_string()))
+    files
+        .map(Some)
+        .map_err(|error| Error::configuration(error.to_string()))
 }
 
 /// The certificate in the files, and whatever it is changed to.
@@ -237,23 +299,14 @@ fn certificates(files: CertificateFiles) -> Result<Certificates, Error> {
     let changes = Changes::of(vec![files.certificate.clone(), files.key.clone()]);
     let changes = changes.map_err(no_signals)?;
     let loaded = Certificates::load(files);
-    let (certificates, renewal) = loaded.map_err(|error| Error(error.to_string()))?;
+    let (certificates, renewal) =
+        loaded.map_err(|error| Error::configuration(error.to_string()))?;
     tokio::spawn(renewal.follow(changes));
     Ok(certificates)
 }
 
 fn changes_of(path: PathBuf) -> Result<Changes, Error> {
     Changes::of(vec![path]).map_err(no_signals)
-}
-
-fn lease_settings(settings: &Settings) -> lease::Settings {
-    lease::Settings {
-        minimum_duration: settings.minimum_duration.map(span),
-        maximum_duration: settings.maximum_duration.map(span),
-        offline_after: span(settings.offline_after),
-        retention: span(settings.lease_retention),
-        max_tags: settings.max_tags,
-    }
 }
 
 pub fn span(duration: Duration) -> lease::Duration {
@@ -271,18 +324,7 @@ pub fn system_time() -> Timestamp {
 }
 
 fn no_signals(error: std::io::Error) -> Error {
-    Error(format!("signals cannot be received: {error}"))
-}
-
-fn stop_signal() -> std::io::Result<impl Future<Output = ()>> {
-    let mut terminate = signal(SignalKind::terminate())?;
-    let mut interrupt = signal(SignalKind::interrupt())?;
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-    })
+    Error::new(format!("signals cannot be received: {error}"))
 }
 
 /// What the lab holds, as part of a sentence.

@@ -38,6 +38,17 @@ pub struct CertificateFiles {
     pub key: PathBuf,
 }
 
+impl CertificateFiles {
+    /// Those of a self-signed certificate that is kept in this folder.
+    #[must_use]
+    pub fn own(folder: &Path) -> Self {
+        Self {
+            certificate: folder.join(CERTIFICATE),
+            key: folder.join(KEY),
+        }
+    }
+}
+
 /// What connections are secured with at present.
 #[derive(Clone, Debug)]
 pub struct Certificates(watch::Receiver<Arc<ServerConfig>>);

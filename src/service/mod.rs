@@ -92,9 +92,10 @@ impl Clients {
         }
     }
 
-    /// Sends everybody who waits or watches away, to try again elsewhere or later.
-    pub fn stop(&self) {
-        self.stopping.send_replace(true);
+    /// Sends everybody who waits or watches away, to try again elsewhere or later, once this says so.
+    #[must_use]
+    pub fn stopped_by(self, stopping: Sender<bool>) -> Self {
+        Self { stopping, ..self }
     }
 
     async fn create(&self, command: CreateLease) -> Result<(), Status> {
@@ -123,8 +124,11 @@ impl Clients {
         let found = self.store.read(|book, now| {
             let lease = book.lease(name)?;
             let view = book.view_lease(now, lease);
+            // An ETag stands for what a record says. One that is shown otherwise has none until the
+            // end of the lease is kept, under a revision of its own.
+            let recorded = !lease.is_overdue(now);
             let headers = [
-                ("etag", Some(etag(lease.revision))),
+                ("etag", recorded.then(|| etag(lease.revision))),
                 (
                     "jumpstarter-queue-position",
                     view.ahead.map(|ahead| (ahead + 1).to_string()),

@@ -71,7 +71,7 @@ impl Clients {
                 release_abandoned(&store, abandon).await;
             }
         });
-        let outcome = outcome.await.unwrap_or(Err(StoreError::Unavailable));
+        let outcome = outcome.await.unwrap_or(Err(StoreError::Unknown));
         outcome.map_err(refusal::status)?;
         loop {
             let revision = match self.wait_until(&name, deadline).await {

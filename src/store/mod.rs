@@ -8,6 +8,7 @@
 //! to say. The last commits are kept for those who follow along; nobody who waits is ever asked to
 //! look again without reason.
 
+mod aside;
 pub mod embedded;
 mod engine;
 pub mod form;
@@ -45,6 +46,9 @@ pub const HISTORY: usize = 10_000;
 pub struct Store {
     published: Arc<Published>,
     jobs: mpsc::Sender<Job>,
+    settings: watch::Sender<Settings>,
+    /// Closed when the writer is gone.
+    writing: watch::Receiver<()>,
     clock: Clock,
 }
 
@@ -84,19 +88,26 @@ impl Store {
     ) -> Result<Self, EngineError> {
         let book = engine::book(engine.load().await?, settings.clone());
         let (jobs, inbox) = mpsc::channel(BACKLOG);
+        let (settings, chosen) = watch::channel(settings);
+        let (alive, writing) = watch::channel(());
         let published = Arc::new(Published::new(book.clone(), clock(), HISTORY));
         let writer = Writer {
             engine,
-            settings,
+            settings: chosen,
             book,
             published: published.clone(),
             clock: clock.clone(),
             in_doubt: false,
         };
-        tokio::spawn(writer.run(inbox));
+        tokio::spawn(async move {
+            writer.run(inbox).await;
+            drop(alive);
+        });
         Ok(Self {
             published,
             jobs,
+            settings,
+            writing,
             clock,
         })
     }
@@ -107,6 +118,11 @@ impl Store {
     pub fn with_history(self, effects: usize) -> Self {
         self.published.remember(effects);
         self
+    }
+
+    /// The same for a store that is used already.
+    pub fn remember(&self, effects: usize) {
+        self.published.remember(effects);
     }
 
     /// Carries out a command. When this returns `Ok`, its effect is kept and every reader sees it,
@@ -120,7 +136,24 @@ impl Store {
             .send(Job { command, answer })
             .await
             .map_err(|_| StoreError::Unavailable)?;
-        outcome.await.unwrap_or(Err(StoreError::Unavailable))
+        // The writer is gone, and nobody knows how far it came.
+        outcome.await.unwrap_or(Err(StoreError::Unknown))
+    }
+
+    /// From the next commit on these settings count, for what is kept already, too.
+    pub fn configure(&self, settings: Settings) {
+        self.settings.send_if_modified(|present| {
+            let differ = *present != settings;
+            *present = settings;
+            differ
+        });
+    }
+
+    /// Completes when nothing can be written any more: the writer has ended, which it does not do
+    /// while there is a handle but by a fault.
+    pub async fn ended(&self) {
+        // Nothing is ever sent; this waits for the other end to go.
+        while self.writing.clone().changed().await.is_ok() {}
     }
 
     /// Looks at the last committed state, with the present time. Keep it short: the writer waits

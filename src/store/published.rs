@@ -68,6 +68,13 @@ impl Published {
         self.revisions.send_replace(revision);
     }
 
+    /// Shows another book of the same records from now on.
+    pub fn replace(&self, book: Book) {
+        let before = std::mem::replace(&mut self.state_mut().book, book);
+        // Readers do not wait for this.
+        drop(before);
+    }
+
     /// Every revision from now on.
     pub fn revisions(&self) -> watch::Receiver<u64> {
         self.revisions.subscribe()

@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::time::Instant;
 
-use super::engine::{self, CommitError, Engine, EngineError};
+use super::aside::aside;
+use super::engine::{self, CommitError, Engine, EngineError, Snapshot};
 use super::published::Published;
 use super::{Clock, StoreError};
 use crate::lease::{Book, Change, Command, Kind, Name, Record, Settings, Timestamp};
@@ -20,7 +21,8 @@ pub struct Job {
 
 pub struct Writer<E> {
     pub engine: E,
-    pub settings: Settings,
+    /// What the book goes by, or is to go by from now on.
+    pub settings: watch::Receiver<Settings>,
     /// What the writer works on: the published book and what is not committed yet.
     pub book: Book,
     pub published: Arc<Published>,
@@ -50,6 +52,7 @@ impl<E: Engine> Writer<E> {
             tokio::select! {
                 count = inbox.recv_many(&mut batch, BATCH) => if count == 0 { return },
                 () = tokio::time::sleep_until(wake) => {}
+                Ok(()) = self.settings.changed() => self.configure().await,
             }
             // Whoever was answered last and asks again already may share this commit.
             tokio::task::yield_now().await;
@@ -128,7 +131,7 @@ impl<E: Engine> Writer<E> {
                 }
             }
         }
-        self.book = self.published.read(Book::clone);
+        self.go_back().await;
         for job in batch.drain(..) {
             let _ = job.answer.send(Err(told()));
         }
@@ -156,10 +159,44 @@ impl<E: Engine> Writer<E> {
         (Change::last_of_each(changes), outcomes)
     }
 
+    /// Forgets what was decided and not committed.
+    async fn go_back(&mut self) {
+        let published = self.published.clone();
+        match aside(move || published.read(Book::clone)).await {
+            Ok(book) => self.book = book,
+            // What is kept is known for certain, wherever this stopped.
+            Err(_) => self.in_doubt = true,
+        }
+    }
+
+    /// Goes by other settings from now on, and so do readers. All of the book depends on them.
+    async fn configure(&mut self) {
+        let settings = self.settings.borrow_and_update().clone();
+        let published = self.published.clone();
+        let done = aside(move || {
+            let (revision, records) =
+                published.read(|book| (book.revision(), book.records().collect()));
+            let book = engine::book(Snapshot { revision, records }, settings);
+            published.replace(book.clone());
+            book
+        });
+        match done.await {
+            Ok(book) => self.book = book,
+            Err(_) => self.in_doubt = true,
+        }
+    }
+
     /// Takes over what somebody else committed. What was decided before it counts no more.
     async fn catch_up(&mut self, now: Timestamp) -> Result<(), EngineError> {
-        let book = engine::book(self.engine.load().await?, self.settings.clone());
-        let changes = self.published.read(|published| between(published, &book));
+        let snapshot = self.engine.load().await?;
+        let (settings, published) = (self.settings.borrow().clone(), self.published.clone());
+        let worked_out = aside(move || {
+            let book = engine::book(snapshot, settings);
+            let changes = published.read(|published| between(published, &book));
+            (book, changes)
+        });
+        let worked_out = worked_out.await;
+        let (book, changes) = worked_out.map_err(|error| EngineError(error.into()))?;
         if book.revision() != self.published.read(Book::revision) {
             self.published.publish(&changes, book.revision(), now);
         }

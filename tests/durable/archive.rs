@@ -170,3 +170,36 @@ fn what_is_not_there_is_not_made() {
     assert!(said.contains("is no data directory"), "{said}");
     assert_eq!(fs::read_dir(folder.path()).unwrap().count(), 0);
 }
+
+/// What is in a file, and when it was last written to.
+fn trace(file: &Path) -> (Vec<u8>, std::time::SystemTime) {
+    (
+        fs::read(file).unwrap(),
+        file.metadata().unwrap().modified().unwrap(),
+    )
+}
+
+#[tokio::test]
+async fn nothing_that_is_read_is_changed_by_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (data, backup, new) = (path("data"), path("backup.redb"), path("new"));
+    let server = Server::start(Path::new(&data));
+    assert_eq!(create(&client(), &server, "one").await.0, 200);
+    output(&["backup", "--data", &data, &backup]);
+    // As it lies there in the middle of everything: redb has to mend it to read it.
+    server.kill();
+    let torn = path("torn.redb");
+    fs::copy(format!("{data}/gateway.redb"), &torn).unwrap();
+    for file in [&backup, &torn, &format!("{data}/gateway.redb")] {
+        let before = trace(Path::new(file));
+        assert!(output(&["export", file]).contains("\"one\""), "{file}");
+        assert_eq!(trace(Path::new(file)), before, "{file}");
+    }
+    let kept = trace(Path::new(&format!("{data}/gateway.redb")));
+    assert!(output(&["export", &data]).contains("\"one\""));
+    assert_eq!(trace(Path::new(&format!("{data}/gateway.redb"))), kept);
+    let before = trace(Path::new(&backup));
+    output(&["restore", "--data", &new, &backup]);
+    assert_eq!(trace(Path::new(&backup)), before);
+}

@@ -83,6 +83,63 @@ async fn a_file_that_is_gone_is_noticed_before_anything_is_lost_with_it() {
 }
 
 #[tokio::test]
+async fn what_is_shown_otherwise_than_it_is_kept_has_no_etag() {
+    let folder = tempfile::tempdir().unwrap();
+    let data = folder.path().join("data");
+    let client = client();
+    let server = Server::start(&data);
+    let body = serde_json::json!({"selector": "board=rpi4", "duration": "1s"});
+    let url = format!("{}?leaseId=short", server.leases());
+    let (status, made) = send(&client, Method::POST, url, Some(body)).await.unwrap();
+    assert_eq!(status, 200, "{made}");
+    // From now on nothing can be kept.
+    let (file, aside) = (data.join("gateway.redb"), data.join("aside"));
+    fs::rename(&file, &aside).unwrap();
+    let url = format!("{}/short", server.leases());
+    let mut known = String::new();
+    let last = loop {
+        let request = client.get(&url).header("if-none-match", &known);
+        let answer = request.send().await.unwrap();
+        let etag = answer.headers().get("etag");
+        match etag.map(|etag| etag.to_str().unwrap().to_owned()) {
+            // Ready, as before.
+            Some(etag) => known = etag,
+            None => break answer,
+        }
+    };
+    assert_eq!(last.status(), 200);
+    assert_ne!(known, "", "it was ready at first");
+    let shown: Value = serde_json::from_str(&last.text().await.unwrap()).unwrap();
+    assert!(shown["effectiveEndTime"].is_string(), "{shown}");
+    fs::rename(&aside, &file).unwrap();
+    // Kept at last: the end has a revision, and an ETag.
+    loop {
+        let answer = client.get(&url).send().await.unwrap();
+        if let Some(etag) = answer.headers().get("etag") {
+            assert_ne!(etag.to_str().unwrap(), known);
+            break;
+        }
+        tokio::task::yield_now().await;
+    }
+}
+
+#[test]
+fn a_link_that_leads_nowhere_is_no_new_directory() {
+    let folder = tempfile::tempdir().unwrap();
+    let link = folder.path().join("gateway.redb");
+    std::os::unix::fs::symlink("/nowhere/gateway.redb", &link).unwrap();
+    let (code, said) = Server::refusal(folder.path());
+    assert_eq!(code, 1, "{said}");
+    assert!(said.contains("/nowhere/gateway.redb: "), "{said}");
+    assert!(link.is_symlink(), "nothing was put in its place");
+    let data = folder.path().display().to_string();
+    let backup = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/kept/1/gateway.redb");
+    let said = crate::server::error(&["restore", "--data", &data, backup]);
+    assert!(said.contains("is there already"), "{said}");
+    assert!(link.is_symlink(), "nothing was put in its place");
+}
+
+#[tokio::test]
 async fn a_second_server_is_refused_and_told_who_the_first_is() {
     let folder = tempfile::tempdir().unwrap();
     let server = Server::start(folder.path());

@@ -73,15 +73,13 @@ impl Gateway {
             }
         };
         let readiness = Readiness::default();
-        readiness.set(true);
+        readiness.set(true).await;
         let limits = Limits {
             body: 64 * 1024,
             ..Limits::default()
         };
         let origins: Vec<String> = origins.iter().map(|&origin| origin.to_owned()).collect();
-        let gateway = server::gateway(clients, &auth, limits, readiness, &origins)
-            .await
-            .unwrap();
+        let gateway = server::gateway(clients, &auth, limits, readiness, &origins).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(server::serve(

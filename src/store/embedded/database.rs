@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use redb::{Builder, ReadableDatabase, ReadableTable, ReadableTableMetadata, TableDefinition};
 use uuid::Uuid;
 
+use super::untouched::Untouched;
 use crate::lease::{Change, Kind, Name, Record};
 use crate::store::engine::{EngineError, Snapshot};
 use crate::store::form::{self, FormError, Reader};
@@ -140,11 +141,43 @@ pub fn builder() -> Builder {
 /// # Errors
 /// It cannot be opened, is open elsewhere, is damaged, or was written by a later program.
 pub fn open(path: &Path) -> Result<Database, Cause> {
-    let mut database =
-        Database::read(|| Ok(builder().open(path)?)).map_err(|cause| cause.of(path))?;
+    let mut database = Database::read(|| Ok(builder().open(path)?)).map_err(|cause| {
+        // Said of a link that leads nowhere, too: what it led to was not mounted, perhaps.
+        match fs::read_link(path) {
+            Ok(target) => cause.of(&target),
+            Err(_) => cause,
+        }
+        .of(path)
+    })?;
     let identity = identity(path).map_err(|error| Cause::Failed(error.to_string()).of(path))?;
     database.place = Some((path.to_owned(), identity));
     Ok(database)
+}
+
+/// Opens the database in a file that must be there, and changes nothing of the file: what redb writes
+/// even to read one that was not closed stays in memory.
+///
+/// # Errors
+/// It cannot be read, is damaged, or was written by a later program.
+pub fn open_untouched(path: &Path) -> Result<Database, Cause> {
+    let opened = Database::read(|| {
+        let file = Untouched::open(path)?;
+        Ok(builder().create_with_backend(file)?)
+    });
+    opened.map_err(|cause| cause.of(path))
+}
+
+/// Whether there is anything at a path: a link that leads nowhere is something, too, and must not be
+/// taken for a place where nothing has been yet.
+///
+/// # Errors
+/// That cannot be found out.
+pub fn is_there(path: &Path) -> Result<bool, Cause> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(false),
+        Err(error) => Err(Cause::Failed(error.to_string()).of(path)),
+    }
 }
 
 /// Makes a database in a file that is not there yet, with the revision `first` and what `fill` puts

@@ -31,11 +31,7 @@ impl Directory {
         let shown = path.display();
         let failed =
             |what: &str, error: std::io::Error| Cause::Failed(format!("{shown} {what}: {error}"));
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(path)
-            .map_err(|error| failed("cannot be made a directory", error))?;
+        make(path).map_err(|error| failed("cannot be made a directory", error))?;
         let lock = path.join(LOCK);
         let mut file = OpenOptions::new()
             .read(true)
@@ -74,4 +70,17 @@ impl Directory {
     pub fn database(&self) -> PathBuf {
         self.path.join(DATABASE)
     }
+}
+
+/// Makes a directory, for its owner alone, and those that it lies in; once this returns, they are still
+/// there after the power has gone.
+fn make(path: &Path) -> std::io::Result<()> {
+    let missing = path.ancestors().take_while(|it| !it.is_dir());
+    let missing: Vec<&Path> = missing.filter(|it| !it.as_os_str().is_empty()).collect();
+    DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+    for made in missing {
+        let parent = made.parent().filter(|it| !it.as_os_str().is_empty());
+        File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+    }
+    Ok(())
 }

@@ -7,19 +7,18 @@
 
 mod database;
 mod directory;
+mod untouched;
 
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
-use tokio::runtime::{Handle, RuntimeFlavor};
-use tokio::task::{block_in_place, spawn_blocking};
-
+use super::aside::aside;
 use super::engine::{CommitError, Engine, EngineError, Snapshot};
 use crate::lease::Change;
 
 use database::PROGRESS;
-pub use database::{Cause, Database, Opener, builder, create, open};
+pub use database::{Cause, Database, Opener, builder, create, is_there, open, open_untouched};
 pub use directory::{DATABASE, Directory};
 
 /// Records in a database file.
@@ -52,7 +51,7 @@ impl Embedded {
     pub fn open(directory: &Path, first: u64) -> Result<Self, EngineError> {
         let directory = Directory::lock(directory)?;
         let path = directory.database();
-        if !path.exists() {
+        if !is_there(&path)? {
             create(&path, first, |_| Ok(()))?;
         }
         let opener: Opener = Arc::new(move || open(&path));
@@ -87,20 +86,14 @@ impl Embedded {
         database.map_or_else(String::new, |database| database.instance().to_owned())
     }
 
-    /// Does work that waits for the disk where it keeps nobody else waiting: on this thread where
-    /// others can take over what it has to do, because the way to another one and back would take
-    /// longer than the sync of a good disk.
+    /// Does work that waits for the disk.
     async fn work<T: Send + 'static>(
         &self,
         work: impl FnOnce(&mut State) -> T + Send + 'static,
     ) -> Result<T, EngineError> {
         let state = self.state.clone();
-        let work = move || work(&mut state.lock().unwrap_or_else(PoisonError::into_inner));
-        if Handle::current().runtime_flavor() == RuntimeFlavor::MultiThread {
-            return Ok(block_in_place(work));
-        }
-        let done = spawn_blocking(work).await;
-        done.map_err(|error| EngineError(error.into()))
+        let done = aside(move || work(&mut state.lock().unwrap_or_else(PoisonError::into_inner)));
+        done.await.map_err(|error| EngineError(error.into()))
     }
 }
 

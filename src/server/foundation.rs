@@ -1,0 +1,82 @@
+//! What stays when settings change, and the gateway that settings make on top of it.
+
+use std::sync::Arc;
+
+use tokio::sync::watch;
+
+use super::gateway::Gateway;
+use super::run::{Error, span};
+use super::{Readiness, gateway};
+use crate::auth::{AuthLayer, Tokens};
+use crate::config::Settings;
+use crate::lease::{self, Name};
+use crate::service::{Clients, LabelRules};
+use crate::store::Store;
+use crate::transcode::Limits;
+
+/// The client that everybody is where nobody is authenticated.
+pub const ANYBODY: &str = "demo";
+
+/// What every gateway of this process stands on.
+pub struct Foundation {
+    pub store: Store,
+    /// None where nobody is authenticated.
+    pub tokens: Option<Arc<Tokens>>,
+    pub readiness: Readiness,
+    /// Set when everybody who waits or watches is to be sent away.
+    pub stopping: watch::Sender<bool>,
+}
+
+impl Foundation {
+    /// The gateway that these settings make.
+    ///
+    /// # Errors
+    /// The routes cannot be built.
+    pub fn gateway(&self, settings: &Settings) -> Result<Gateway, Error> {
+        let labels = LabelRules {
+            hidden: settings.hidden_labels.clone(),
+            deprecated: settings.deprecated_labels.clone(),
+        };
+        let clients = Clients::new(self.store.clone(), self.tokens.clone(), labels)
+            .with_longest_wait(settings.longest_wait)
+            .stopped_by(self.stopping.clone());
+        let limits = Limits {
+            body: settings.max_body_bytes,
+            longest_call: settings.longest_call,
+        };
+        let (auth, readiness) = (self.authentication(settings), self.readiness.clone());
+        let origins = &settings.cors_origins;
+        gateway(Arc::new(clients), &auth, limits, readiness, origins)
+            .map_err(|error| Error::new(format!("the routes cannot be built: {error}")))
+    }
+
+    /// Has the store go by these settings.
+    pub fn tune_store(&self, settings: &Settings) {
+        self.store.remember(settings.watch_history);
+        self.store.configure(lease_settings(settings));
+    }
+
+    fn authentication(&self, settings: &Settings) -> AuthLayer {
+        let Some(tokens) = &self.tokens else {
+            return AuthLayer::open(ANYBODY);
+        };
+        let admins = settings.security.admins.iter();
+        let admins = admins.filter_map(|admin| admin.split_once('/'));
+        let admins = admins
+            .map(|(namespace, name)| Name::new(namespace, name))
+            .collect();
+        AuthLayer::tokens(tokens.clone(), self.store.clone(), admins)
+            .with_failure_limit(settings.security.failed_tokens)
+    }
+}
+
+/// What the domain has to go by.
+pub fn lease_settings(settings: &Settings) -> lease::Settings {
+    lease::Settings {
+        minimum_duration: settings.minimum_duration.map(span),
+        maximum_duration: settings.maximum_duration.map(span),
+        offline_after: span(settings.offline_after),
+        retention: span(settings.lease_retention),
+        max_tags: settings.max_tags,
+    }
+}
