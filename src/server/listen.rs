@@ -94,7 +94,7 @@ pub async fn serve<S>(
             Some(certificates) => {
                 let acceptor = TlsAcceptor::from(certificates.present());
                 tokio::spawn(async move {
-                    if let Some(stream) = secure(stream, acceptor).await {
+                    if let Some(stream) = secure(stream, acceptor, is_serving.clone()).await {
                         converse(server, service, is_serving, stream).await;
                     }
                 });
@@ -113,8 +113,20 @@ pub async fn serve<S>(
 
 /// Agrees on keys with a client. None where that comes to nothing: a probe that hangs up, a scanner,
 /// or a client that does not trust the certificate; the log tells of it at the level `debug`.
-async fn secure(stream: TcpStream, acceptor: TlsAcceptor) -> Option<TlsStream<TcpStream>> {
-    match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+async fn secure(
+    stream: TcpStream,
+    acceptor: TlsAcceptor,
+    mut is_serving: watch::Receiver<bool>,
+) -> Option<TlsStream<TcpStream>> {
+    let told_to_end = async {
+        let _ = is_serving.wait_for(|is_serving| !is_serving).await;
+        tokio::time::sleep(LAST_CALL).await;
+    };
+    let agreed = tokio::select! {
+        agreed = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)) => agreed,
+        () = told_to_end => return None,
+    };
+    match agreed {
         Ok(Ok(stream)) => Some(stream),
         Ok(Err(error)) => {
             tracing::debug!(%error, "a TLS handshake failed");
