@@ -34,7 +34,8 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a client may take to agree on keys.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a client that has connected and said nothing yet may take to begin when the server stops.
+/// How long a client that has connected may take to agree on keys, and to begin with a request, when the
+/// server stops.
 const LAST_CALL: Duration = Duration::from_millis(500);
 
 /// Accepts connections, HTTP/1.1 and HTTP/2 alike, until `stop` completes; then finishes the
@@ -94,7 +95,7 @@ pub async fn serve<S>(
             Some(certificates) => {
                 let acceptor = TlsAcceptor::from(certificates.present());
                 tokio::spawn(async move {
-                    if let Some(stream) = secure(stream, acceptor).await {
+                    if let Some(stream) = secure(stream, acceptor, is_serving.clone()).await {
                         converse(server, service, is_serving, stream).await;
                     }
                 });
@@ -113,8 +114,20 @@ pub async fn serve<S>(
 
 /// Agrees on keys with a client. None where that comes to nothing: a probe that hangs up, a scanner,
 /// or a client that does not trust the certificate; the log tells of it at the level `debug`.
-async fn secure(stream: TcpStream, acceptor: TlsAcceptor) -> Option<TlsStream<TcpStream>> {
-    match timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)).await {
+async fn secure(
+    stream: TcpStream,
+    acceptor: TlsAcceptor,
+    mut is_serving: watch::Receiver<bool>,
+) -> Option<TlsStream<TcpStream>> {
+    let last_call = async {
+        let _ = is_serving.wait_for(|is_serving| !is_serving).await;
+        tokio::time::sleep(LAST_CALL).await;
+    };
+    let agreed = tokio::select! {
+        agreed = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)) => agreed,
+        () = last_call => return None,
+    };
+    match agreed {
         Ok(Ok(stream)) => Some(stream),
         Ok(Err(error)) => {
             tracing::debug!(%error, "a TLS handshake failed");
