@@ -6,8 +6,8 @@ use clap::Args;
 use jumpstarter_gateway::config::{ServeArgs, Settings};
 use jumpstarter_gateway::{lab, server};
 
-use crate::failure::Failure;
-use crate::print;
+use super::failure::Failure;
+use super::print;
 
 pub const EXAMPLES: &str = "\
 Examples:

@@ -7,7 +7,7 @@ use std::time::Duration;
 use clap::Args;
 use jumpstarter_gateway::config::{ServeArgs, Settings};
 
-use crate::print;
+use super::print;
 
 /// Settings that the help shows; the others are taken and not shown.
 pub const SETTINGS: [&str; 2] = ["config", "listen"];

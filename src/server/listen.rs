@@ -34,7 +34,8 @@ const KEEP_ALIVE_TIMEOUT: Duration = Duration::from_secs(20);
 /// How long a client may take to agree on keys.
 const HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// How long a client that has connected and said nothing yet may take to begin when the server stops.
+/// How long a client that has connected may take to agree on keys, and to begin with a request, when the
+/// server stops.
 const LAST_CALL: Duration = Duration::from_millis(500);
 
 /// Accepts connections, HTTP/1.1 and HTTP/2 alike, until `stop` completes; then finishes the
@@ -118,13 +119,13 @@ async fn secure(
     acceptor: TlsAcceptor,
     mut is_serving: watch::Receiver<bool>,
 ) -> Option<TlsStream<TcpStream>> {
-    let told_to_end = async {
+    let last_call = async {
         let _ = is_serving.wait_for(|is_serving| !is_serving).await;
         tokio::time::sleep(LAST_CALL).await;
     };
     let agreed = tokio::select! {
         agreed = timeout(HANDSHAKE_TIMEOUT, acceptor.accept(stream)) => agreed,
-        () = told_to_end => return None,
+        () = last_call => return None,
     };
     match agreed {
         Ok(Ok(stream)) => Some(stream),
