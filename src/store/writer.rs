@@ -52,7 +52,7 @@ impl<E: Engine> Writer<E> {
             tokio::select! {
                 count = inbox.recv_many(&mut batch, BATCH) => if count == 0 { return },
                 () = tokio::time::sleep_until(wake) => {}
-                Ok(()) = self.settings.changed() => self.configure().await,
+                Ok(()) = self.settings.changed() => self.settings.mark_changed(),
             }
             // Whoever was answered last and asks again already may share this commit.
             tokio::task::yield_now().await;
@@ -60,6 +60,10 @@ impl<E: Engine> Writer<E> {
                 && let Ok(job) = inbox.try_recv()
             {
                 batch.push(job);
+            }
+            // What was asked for after settings had changed is decided by them.
+            if self.settings.has_changed().unwrap_or_default() {
+                self.configure().await;
             }
             wake = match self.write(&mut batch).await {
                 Ok(()) => self.next_wake(),

@@ -29,14 +29,13 @@ impl ShortText {
         self.push_all(itoa::Buffer::new().format(number).as_bytes());
     }
 
-    /// Adds the last `WIDTH` digits of a number, zeros included.
-    pub fn push_digits<const WIDTH: usize>(&mut self, mut number: u32) {
-        let mut digits = [b'0'; WIDTH];
-        for digit in digits.iter_mut().rev() {
-            *digit += (number % 10) as u8;
-            number /= 10;
-        }
-        self.push_all(&digits);
+    /// Adds a number that has no more than `WIDTH` digits, at most nine, with zeros before it.
+    pub fn push_digits<const WIDTH: u32>(&mut self, number: u32) {
+        // With a one in front there are zeros in between.
+        let longer = 10_u32.pow(WIDTH) + number;
+        let mut buffer = itoa::Buffer::new();
+        let (_, digits) = buffer.format(longer).split_at(1);
+        self.push_all(digits.as_bytes());
     }
 
     /// Adds ASCII characters, all of them or, where they are too many, none.
