@@ -114,6 +114,9 @@ enum Format {
     Yaml,
 }
 
+/// How long work that nobody waits for may go on when a server has stopped.
+const FAREWELL: Duration = Duration::from_secs(2);
+
 /// Where a server keeps its records.
 #[derive(Args)]
 struct DataDirectory {
@@ -250,7 +253,10 @@ fn serve(mut arguments: ServeArgs) -> Result<(), Failure> {
         log,
         socket,
     };
-    Ok(runtime.block_on(server::run(start))?)
+    let served = runtime.block_on(server::run(start));
+    // An export that nobody reads to its end, say, keeps no server from ending.
+    runtime.shutdown_timeout(FAREWELL);
+    Ok(served?)
 }
 
 /// Method, path and rpc of each route, in columns.

@@ -16,7 +16,13 @@ impl Folder {
     /// # Errors
     /// It cannot be made, or is no folder.
     pub fn open(path: &Path) -> io::Result<Self> {
+        let is_new = !path.is_dir();
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
+        if is_new {
+            // A key that outlives a loss of power is of no use in a folder that does not.
+            let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
+            File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
+        }
         Ok(Self(path.to_owned()))
     }
 

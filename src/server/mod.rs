@@ -59,6 +59,9 @@ use crate::proto::jumpstarter::client::v1::client_service_server::{self, ClientS
 use crate::service::Clients;
 use crate::transcode::{Binding, Limits, Transcoder, wrong_method};
 
+/// What gRPC's health service knows; the empty name is the whole server.
+const SERVICES: [&str; 2] = ["", client_service_server::SERVICE_NAME];
+
 /// Whether the server takes new work: what `/readyz` says, and gRPC's health service.
 #[derive(Clone, Debug, Default)]
 pub struct Readiness {
@@ -74,9 +77,16 @@ impl Readiness {
             true => ServingStatus::Serving,
             false => ServingStatus::NotServing,
         };
-        // The empty name is the whole server.
-        for service in ["", client_service_server::SERVICE_NAME] {
+        for service in SERVICES {
             self.health.set_service_status(service, status).await;
+        }
+    }
+
+    /// Who watches gRPC's health service is told no more: such a call has no other end.
+    pub async fn end(&self) {
+        let mut health = self.health.clone();
+        for service in SERVICES {
+            health.clear_service_status(service).await;
         }
     }
 

@@ -77,6 +77,7 @@ pub async fn told(
         tokio::time::sleep(delay).await;
     }
     foundation.stopping.send_replace(true);
+    foundation.readiness.end().await;
     tracing::info!("stopping: no new connections, requests under way are finished");
     outcome
 }

@@ -49,6 +49,28 @@ async fn grpc_health_says_the_same() {
 }
 
 #[tokio::test]
+async fn who_watches_health_is_in_nobodys_way() {
+    use tonic_health::pb::HealthCheckRequest;
+    use tonic_health::pb::health_client::HealthClient;
+
+    let mut server = Server::start(&["--demo", "--shutdown-grace=1h"]);
+    let channel = tonic::transport::Endpoint::new(server.url.clone()).unwrap();
+    let mut health = HealthClient::new(channel.connect().await.unwrap());
+    let watch = health.watch(HealthCheckRequest::default()).await.unwrap();
+    let mut watch = watch.into_inner();
+    let heard = async {
+        assert_eq!(watch.message().await.unwrap().unwrap().status, 1);
+        server.signal("-TERM");
+        while let Ok(Some(status)) = watch.message().await {
+            assert_eq!(status.status, 2, "not serving");
+        }
+    };
+    let heard = tokio::time::timeout(PATIENCE, heard).await;
+    heard.expect("the watch goes on");
+    assert!(server.ended().success());
+}
+
+#[tokio::test]
 async fn told_twice_the_server_ends_at_once() {
     for (name, status) in [("-TERM", 143), ("-INT", 130)] {
         let mut server = Server::start(&["--demo", "--shutdown-delay=1h"]);

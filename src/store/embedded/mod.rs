@@ -52,6 +52,7 @@ impl Embedded {
         let directory = Directory::lock(directory)?;
         let path = directory.database();
         if !is_there(&path)? {
+            tracing::info!("there is no {} yet; a new one is made", path.display());
             create(&path, first, |_| Ok(()))?;
         }
         let opener: Opener = Arc::new(move || open(&path));
