@@ -168,7 +168,9 @@ impl Issuer {
 
 async fn axum_serve(listener: TcpListener, router: Router) {
     let forever = std::future::pending();
-    jumpstarter_gateway::server::serve(listener, router, None, forever, Duration::ZERO).await;
+    let limits = jumpstarter_gateway::config::Limits::default();
+    jumpstarter_gateway::server::serve(listener, router, None, &limits, forever, Duration::ZERO)
+        .await;
 }
 
 fn axum_json(body: &Value) -> Response {
@@ -324,6 +326,16 @@ async fn new_keys_are_found_and_unknown_ones_are_not_asked_for_all_the_time() {
         .refused(401, 16, "TOKEN_UNKNOWN_KEY", "");
     issuer.publish(&[&first, &second]);
     assert_eq!(until_not(&gateway, &token, 401).await.status, 200);
+    // A key that is gone takes what it has signed with it, also what was known.
+    let known = first.sign(&issuer.claims("Ann"));
+    assert_eq!(shown(&gateway, &known).await.status, 200);
+    let third = Key::new("three", Algorithm::ES256);
+    issuer.publish(&[&third]);
+    let newest = third.sign(&issuer.claims("Ann"));
+    assert_eq!(until_not(&gateway, &newest, 401).await.status, 200);
+    shown(&gateway, &known)
+        .await
+        .refused(401, 16, "TOKEN_UNKNOWN_KEY", "");
 }
 
 #[tokio::test]
