@@ -126,6 +126,7 @@ fn create(name: &Name, lifetime: Option<Duration>, args: ServeArgs) -> Result<St
             labels: Labels::default(),
             username: None,
             uid: None,
+            provisioned: false,
             revision: 0,
         },
     };

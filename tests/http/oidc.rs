@@ -448,6 +448,30 @@ async fn a_user_without_a_client_is_given_one_where_that_is_wanted() {
         lease["client"], "namespaces/lab/clients/grace-hopper",
         "{lease}"
     );
-    // From now on it is known.
+    // From now on it is known, also when the lab file has been read again.
     assert_eq!(grace.get(LEASES).await.status, 200);
+    let lab = lab_of(LAB);
+    gateway.store.submit(lab.into_command()).await.unwrap();
+    assert_eq!(grace.get(LEASES).await.status, 200);
+    // Its name, and with it its lease, never becomes another's.
+    let other = gateway.as_holder_of(&key.sign(&issuer.claims("grace_hopper")));
+    let request = other.request("GET", LEASES);
+    let refused = answer(request.header("jumpstarter-namespace", "lab")).await;
+    refused.refused(403, 7, "CLIENT_MISMATCH", "lab/grace-hopper");
+    // The lab file may give the user another client.
+    let declared = format!(
+        "{LAB}---\napiVersion: jumpstarter.dev/v1alpha1\nkind: Client\n\
+         metadata: {{name: grace, namespace: lab}}\nspec: {{username: 'dex:Grace.Hopper'}}\n"
+    );
+    let lab = lab_of(&declared);
+    gateway.store.submit(lab.into_command()).await.unwrap();
+    let created = grace.json("POST", LEASES, body).await.value();
+    assert_eq!(
+        created["client"], "namespaces/lab/clients/grace",
+        "{created}"
+    );
+}
+
+fn lab_of(text: &str) -> lab::Lab {
+    lab::parse([("lab.yaml", text)]).unwrap()
 }

@@ -15,6 +15,7 @@ fn client(name: &str) -> Client {
         labels: Labels::default(),
         username: None,
         uid: None,
+        provisioned: false,
         revision: 0,
     }
 }
