@@ -428,6 +428,38 @@ mod tests {
     }
 
     #[test]
+    fn only_an_address_that_is_surely_verified_names_a_user() {
+        let trust = Trust {
+            issuer: "https://dex.example.com".into(),
+            audience: "jumpstarter".into(),
+            username_claim: "email".into(),
+            username_prefix: "dex:".into(),
+            provision: false,
+            authorities: None,
+        };
+        let provider = Provider::new(trust, Pace::default()).unwrap();
+        let name = |verified: &str| {
+            let claims = format!(r#"{{"email": "ada@example.com"{verified}}}"#);
+            let claims = serde_json::from_str(&claims).unwrap();
+            provider.username(&claims).map_err(|fault| fault.reason())
+        };
+        let verified = name(r#", "email_verified": true"#);
+        assert_eq!(verified.unwrap(), "dex:ada@example.com");
+        for other in ["", ":false", ":\"false\"", ":\"true\"", ":1", ":null"] {
+            let claim = other.strip_prefix(':');
+            let claim = claim.map(|value| format!(r#", "email_verified": {value}"#));
+            let refused = name(&claim.unwrap_or_default());
+            assert_eq!(refused, Err("USERNAME_MISSING"), "{other}");
+        }
+    }
+
+    #[test]
+    fn keys_come_as_safely_as_their_issuer() {
+        assert!(is_secret("https://x") && is_secret("HTTPS://x"));
+        assert!(!is_secret("http://x") && !is_secret("httpsx://x") && !is_secret("https"));
+    }
+
+    #[test]
     fn an_issuer_that_fails_is_left_alone_ever_longer() {
         let pace = Pace {
             pause: Duration::from_secs(100),

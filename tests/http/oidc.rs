@@ -56,7 +56,8 @@ struct Shared {
     url: String,
     keys: Vec<Jwk>,
     mood: Mood,
-    /// How often the keys were asked for.
+    /// How often the configuration was asked for, and how often the keys.
+    discovered: usize,
     asked: usize,
 }
 
@@ -125,6 +126,7 @@ impl Issuer {
             url: url.clone(),
             keys: vec![],
             mood: Mood::Well,
+            discovered: 0,
             asked: 0,
         };
         let issuer = Self {
@@ -150,6 +152,10 @@ impl Issuer {
 
     fn asked(&self) -> usize {
         self.shared.lock().unwrap().asked
+    }
+
+    fn discovered(&self) -> usize {
+        self.shared.lock().unwrap().discovered
     }
 
     fn claims(&self, user: &str) -> Value {
@@ -178,7 +184,11 @@ fn axum_json(body: &Value) -> Response {
 }
 
 async fn configuration(State(issuer): State<Issuer>) -> Response {
-    let url = issuer.shared.lock().unwrap().url.clone();
+    let url = {
+        let mut shared = issuer.shared.lock().unwrap();
+        shared.discovered += 1;
+        shared.url.clone()
+    };
     issuer
         .answer(json!({"issuer": url, "jwks_uri": format!("{url}/keys")}))
         .await
@@ -197,6 +207,15 @@ async fn keys_of(State(issuer): State<Issuer>) -> Response {
 const PAUSE: Duration = Duration::from_millis(20);
 
 async fn gateway(issuer: &Issuer, provision: bool) -> Gateway {
+    let pace = Pace {
+        pause: PAUSE,
+        patience: Duration::from_millis(500),
+        ..Pace::default()
+    };
+    gateway_with(issuer, provision, pace).await
+}
+
+async fn gateway_with(issuer: &Issuer, provision: bool, pace: Pace) -> Gateway {
     let trust = Trust {
         issuer: issuer.url.clone(),
         audience: "jumpstarter".to_owned(),
@@ -204,11 +223,6 @@ async fn gateway(issuer: &Issuer, provision: bool) -> Gateway {
         username_prefix: "dex:".to_owned(),
         provision,
         authorities: None,
-    };
-    let pace = Pace {
-        pause: PAUSE,
-        patience: Duration::from_millis(500),
-        ..Pace::default()
     };
     let sources = Sources {
         trusted: vec![trust],
@@ -368,6 +382,34 @@ async fn an_issuer_that_fails_stops_only_those_it_has_not_spoken_for() {
         200,
         "the key is known"
     );
+}
+
+/// Else whoever hangs up could have the issuer asked as often as it likes.
+#[tokio::test]
+async fn a_question_goes_on_without_those_who_asked_it() {
+    let key = Key::new("one", Algorithm::ES256);
+    let issuer = Issuer::start(&[&key]).await;
+    issuer.is(Mood::Slow);
+    let pace = Pace {
+        pause: Duration::from_secs(3600),
+        patience: Duration::from_millis(500),
+        ..Pace::default()
+    };
+    let gateway = gateway_with(&issuer, false, pace).await;
+    let ann = gateway.as_holder_of(&key.sign(&issuer.claims("Ann")));
+    let impatient = tokio::spawn({
+        let ann = ann.clone();
+        async move { ann.get(LEASES).await }
+    });
+    while issuer.discovered() == 0 {
+        tokio::task::yield_now().await;
+    }
+    impatient.abort();
+    assert!(impatient.await.unwrap_err().is_cancelled());
+    // The next one waits for the same answer, or finds that there was none.
+    let refused = ann.get(LEASES).await;
+    refused.refused(503, 14, "ISSUER_UNAVAILABLE", "cannot be asked");
+    assert_eq!(issuer.discovered(), 1);
 }
 
 #[tokio::test]
