@@ -221,6 +221,7 @@ fn furniture() -> Vec<Change> {
         labels: Labels::default(),
         username: None,
         uid: None,
+        provisioned: false,
         revision: 2,
     };
     vec![

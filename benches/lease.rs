@@ -205,6 +205,7 @@ impl Lab {
             labels: Labels::from([("team".to_owned(), format!("t{}", index % 10))]),
             username: None,
             uid: None,
+            provisioned: false,
             revision: 0,
         });
         let policies = (0..if has_policies { 5 } else { 0 }).map(|index| Policy {

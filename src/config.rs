@@ -8,6 +8,7 @@
 mod arguments;
 mod change;
 mod file;
+mod limits;
 mod oidc;
 mod security;
 
@@ -24,6 +25,7 @@ use toml::Table;
 
 pub use arguments::ServeArgs;
 pub use change::{CHANGEABLE, Change};
+pub use limits::Limits;
 pub use oidc::OidcIssuer;
 pub use security::{LONGEST_LIFETIME, Security};
 
@@ -234,6 +236,10 @@ pub struct Settings {
     #[serde(with = "humantime_serde")]
     pub longest_call: Duration,
 
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub limits: Limits,
+
     /// Origins whose web pages may call the API (CORS), such as https://lab.example.com; separated
     /// by commas. `*` is all of them. Without it there are none.
     #[arg(
@@ -438,6 +444,7 @@ impl Settings {
              https://lab.example.com or http://localhost:3000, or `*` for all",
         );
         problems.extend(self.security.problems());
+        problems.extend(self.limits.problems());
         if problems.is_empty() {
             Ok(())
         } else {

@@ -5,6 +5,7 @@
 //! - [`server`]: listens; routes to the API, the documentation and the health checks; stops cleanly.
 //! - [`docs`]: the OpenAPI document and Swagger UI.
 //! - [`transcode`]: `google.api.http` at run time. Generic; knows no service by name.
+//! - [`load`]: how much is under way, and how much may be.
 //! - [`auth`]: from a bearer token to a [`auth::Caller`].
 //! - [`service`]: `ClientService` against the store.
 //! - [`store`]: one writer, many readers, and the engines that keep records.
@@ -27,6 +28,7 @@ pub mod docs;
 pub mod fault;
 pub mod lab;
 pub mod lease;
+pub mod load;
 pub mod proto;
 pub mod server;
 pub mod service;

@@ -195,10 +195,11 @@ fn every_crate_has_its_reason() {
 #[test]
 fn every_reason_of_an_error_is_explained_to_users() {
     // The rooms in which errors are made.
-    const ROOMS: [&str; 7] = [
+    const ROOMS: [&str; 8] = [
         "auth",
         "fault",
         "lease",
+        "load",
         "server",
         "service",
         "store",

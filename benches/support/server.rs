@@ -18,6 +18,7 @@ use axum::response::Response;
 use axum::routing::any;
 use hyper::body::Incoming;
 use jumpstarter_gateway::auth::AuthLayer;
+use jumpstarter_gateway::config;
 use jumpstarter_gateway::lab;
 use jumpstarter_gateway::lease::{Settings, Timestamp};
 use jumpstarter_gateway::server::{self, Gateway, Readiness};
@@ -67,6 +68,7 @@ impl Server {
                     listener,
                     service,
                     None,
+                    &config::Limits::default(),
                     std::future::pending(),
                     Duration::ZERO,
                 )

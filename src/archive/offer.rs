@@ -1,9 +1,9 @@
 //! The server's end of the socket in a data directory: whoever connects is sent an export. Only the
-//! directory's owner and the system's administrator may.
+//! server's own account and the system's administrator may.
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
@@ -32,7 +32,8 @@ pub async fn offer(directory: &Path, store: Store, instance: String) -> io::Resu
     }
     let listener = UnixListener::bind(&path)?;
     fs::set_permissions(&path, Permissions::from_mode(0o600))?;
-    let owner = fs::metadata(&path)?.uid();
+    // Of this process, not of the socket's path: what is there is somebody else's to change.
+    let owner = rustix::process::geteuid().as_raw();
     loop {
         let accepted = listener.accept().await;
         let known = accepted.and_then(|(stream, _)| Ok((stream.peer_cred()?.uid(), stream)));

@@ -5,7 +5,7 @@ use tonic::Code;
 
 use super::jwt::{self, refused};
 use super::oidc;
-use super::tokens::Holder;
+use super::tokens::{Holder, Identity};
 use crate::fault::Fault;
 use crate::lease::{Book, Name, Selector};
 use crate::store::Store;
@@ -45,6 +45,27 @@ pub fn find(store: &Store, holder: &Holder, headers: &HeaderMap) -> Result<Found
             provision,
         } => store.read(|book, _| client_of_user(book, username, *provision, &said)),
     }
+}
+
+/// Makes sure that a client is still there that the holder of a token was found to be.
+///
+/// # Errors
+/// UNAUTHENTICATED: it is not.
+pub fn expect(store: &Store, identity: &Identity, name: &Name) -> Result<(), Fault> {
+    let uid = match &identity.holder {
+        Holder::Client { uid, .. } => uid.as_deref(),
+        Holder::User { .. } => None,
+    };
+    store.read(|book, _| {
+        expect_client(book, name, uid)?;
+        let user = book
+            .client(name)
+            .and_then(|client| client.username.as_ref());
+        match &identity.holder {
+            Holder::User { username, .. } if user != Some(username) => Err(mismatch(name)),
+            _ => Ok(()),
+        }
+    })
 }
 
 /// A token of a client that the lab file does not name any more is worth nothing, nor is one of an

@@ -1,9 +1,9 @@
 //! The folder in which keys and what belongs to them are kept. Knows how a file is written so that
 //! nobody else can read it and no crash leaves half of it; not what the files are for.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
 /// A folder that belongs to the account that the server runs as.
@@ -16,9 +16,10 @@ impl Folder {
     /// # Errors
     /// It cannot be made, or is no folder.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let is_new = !path.is_dir();
+        let is_new = !path.exists();
         DirBuilder::new().recursive(true).mode(0o700).create(path)?;
         if is_new {
+            fs::set_permissions(path, Permissions::from_mode(0o700))?;
             // A key that outlives a loss of power is of no use in a folder that does not.
             let parent = path.parent().filter(|it| !it.as_os_str().is_empty());
             File::open(parent.unwrap_or(Path::new(".")))?.sync_all()?;
@@ -55,6 +56,8 @@ impl Folder {
             let mut options = OpenOptions::new();
             options.write(true).create(true).truncate(true).mode(0o600);
             let mut file = options.open(&draft)?;
+            // Whatever the umask is, and whoever made a draft that was left behind.
+            file.set_permissions(private())?;
             file.write_all(text.as_bytes())?;
             file.sync_all()?;
             fs::rename(&draft, self.file(name))?;
@@ -73,8 +76,29 @@ impl Folder {
         options.write(true).create(true).truncate(false).mode(0o600);
         let lock = options.open(self.file(".lock"));
         let lock = lock.map_err(|error| self.named(".lock", &error))?;
+        lock.set_permissions(private())?;
         lock.lock()?;
         Ok(lock)
+    }
+
+    /// Takes a file from everybody but its owner, if it is there.
+    ///
+    /// # Errors
+    /// It is somebody else's. The error names the file.
+    pub fn close(&self, name: &str) -> io::Result<()> {
+        let close = || {
+            let file = self.file(name);
+            let mode = fs::metadata(&file)?.permissions().mode();
+            if mode & 0o077 == 0 {
+                return Ok(());
+            }
+            tracing::warn!(file = %file.display(), "others could read this file; they cannot any more");
+            fs::set_permissions(&file, private())
+        };
+        match close() {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => Err(self.named(name, &error)),
+            _ => Ok(()),
+        }
     }
 
     fn named(&self, name: &str, error: &io::Error) -> io::Error {
@@ -85,9 +109,13 @@ impl Folder {
     }
 }
 
+/// For the owner alone.
+fn private() -> Permissions {
+    Permissions::from_mode(0o600)
+}
+
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
 
     use super::*;
 
@@ -102,6 +130,21 @@ mod tests {
         let mode = |path: &Path| fs::metadata(path).unwrap().permissions().mode() & 0o777;
         assert_eq!(mode(&folder.file("key.pem")), 0o600);
         assert_eq!(mode(&parent.path().join("a/keys")), 0o700);
+        let open = |name: &str| {
+            let file = folder.file(name);
+            fs::write(&file, "left behind").unwrap();
+            fs::set_permissions(&file, Permissions::from_mode(0o644)).unwrap();
+        };
+        open(".key.pem.new");
+        folder.replace("key.pem", "three").unwrap();
+        assert_eq!(mode(&folder.file("key.pem")), 0o600);
+        open(".lock");
+        drop(folder.lock().unwrap());
+        assert_eq!(mode(&folder.file(".lock")), 0o600);
+        open("key.pem");
+        folder.close("key.pem").unwrap();
+        folder.close("nothing.pem").unwrap();
+        assert_eq!(mode(&folder.file("key.pem")), 0o600);
     }
 
     #[test]

@@ -132,11 +132,11 @@ impl Issuer {
         })
     }
 
-    /// The claims of one of our own tokens, whatever its times.
+    /// The claims of one of our own tokens, whatever its times, and the id of its key.
     ///
     /// # Errors
     /// UNAUTHENTICATED: it is not one of ours, or not for this audience.
-    pub fn verify(&self, token: &str, unverified: &Unverified) -> Result<Claims, Fault> {
+    pub fn verify(&self, token: &str, unverified: &Unverified) -> Result<(String, Claims), Fault> {
         if unverified.alg != "ES256" {
             return Err(refused(
                 "TOKEN_WRONG_ALGORITHM",
@@ -156,7 +156,7 @@ impl Issuer {
         };
         let claims: Claims = decode(token, &key.verifying, Algorithm::ES256)?;
         claims.expect_audience(&self.audience)?;
-        Ok(claims)
+        Ok((key.id.clone(), claims))
     }
 }
 

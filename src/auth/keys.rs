@@ -82,9 +82,9 @@ impl Keys {
             .find(|key| key.id == id)
     }
 
-    /// Whether the key is here that [`Self::find`] finds, or the first where no id is given.
-    pub fn has(&self, id: Option<&str>) -> bool {
-        id.is_none_or(|id| self.find(id).is_some())
+    /// Whether the key with an id is here.
+    pub fn has(&self, id: &str) -> bool {
+        self.find(id).is_some()
     }
 
     /// How many there are.

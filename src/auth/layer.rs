@@ -11,6 +11,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use futures_util::future::{BoxFuture, Either, ready};
 use http::{HeaderMap, HeaderValue, Request, header};
+use http_body::Body as _;
 use tonic::Code;
 use tower::{Layer, Service};
 
@@ -18,9 +19,10 @@ use super::Caller;
 use super::clients::{self, Found};
 use super::jwt::refused;
 use super::throttle::{Peer, Throttle};
-use super::tokens::{Identity, Tokens};
+use super::tokens::{Identity, Known, Tokens};
 use crate::fault::Fault;
 use crate::lease::{Client, Command, Name, Timestamp};
+use crate::load::Load;
 use crate::store::Store;
 use crate::transcode::Rejection;
 
@@ -28,6 +30,7 @@ use crate::transcode::Rejection;
 #[derive(Clone)]
 pub struct AuthLayer {
     authority: Arc<Authority>,
+    load: Load,
 }
 
 enum Authority {
@@ -48,6 +51,7 @@ impl AuthLayer {
         };
         Self {
             authority: Arc::new(Authority::Open(caller)),
+            load: Load::default(),
         }
     }
 
@@ -59,24 +63,37 @@ impl AuthLayer {
             store,
             admins: Arc::new(admins),
             throttle: Arc::new(Throttle::new(0)),
+            load: Load::default(),
         };
         Self {
             authority: Arc::new(Authority::Tokens(guard)),
+            load: Load::default(),
         }
     }
 
     /// The same, and an address may show so many bad tokens in a minute; 0 is no limit.
     #[must_use]
     pub fn with_failure_limit(self, limit: u32) -> Self {
-        let authority = match &*self.authority {
-            Authority::Open(_) => return self,
-            Authority::Tokens(guard) => Authority::Tokens(Guard {
-                throttle: Arc::new(Throttle::new(limit)),
-                ..guard.clone()
-            }),
+        self.with(|guard| guard.throttle = Arc::new(Throttle::new(limit)))
+    }
+
+    /// The same, and clients ask for no more than they may. Where nobody is authenticated only all
+    /// together have a limit.
+    #[must_use]
+    pub fn with_load(self, load: Load) -> Self {
+        let layer = self.with(|guard| guard.load = load.clone());
+        Self { load, ..layer }
+    }
+
+    fn with(self, change: impl FnOnce(&mut Guard)) -> Self {
+        let Authority::Tokens(guard) = &*self.authority else {
+            return self;
         };
+        let mut guard = guard.clone();
+        change(&mut guard);
         Self {
-            authority: Arc::new(authority),
+            authority: Arc::new(Authority::Tokens(guard)),
+            ..self
         }
     }
 
@@ -105,6 +122,7 @@ struct Guard {
     store: Store,
     admins: Arc<BTreeSet<Name>>,
     throttle: Arc<Throttle>,
+    load: Load,
 }
 
 impl Guard {
@@ -113,12 +131,15 @@ impl Guard {
     fn decide(&self, headers: &HeaderMap, peer: Option<Peer>) -> Result<Decision, Fault> {
         let token = bearer(headers)?;
         let now = self.store.now();
-        if let Some(identity) = self.tokens.known(token, now)? {
-            return self.caller(identity, headers);
-        }
-        let wait = peer.and_then(|peer| self.throttle.wait(peer, Instant::now()));
-        if let Some(wait) = wait {
-            return Err(too_many(wait));
+        match self.tokens.known(token, now)? {
+            Known::Good(identity) => return self.caller(identity, headers),
+            Known::Stale => {}
+            Known::No => {
+                let wait = peer.and_then(|peer| self.throttle.wait(peer, Instant::now()));
+                if let Some(wait) = wait {
+                    return Err(too_many(wait));
+                }
+            }
         }
         if self.tokens.provider(token).is_none() {
             let identity = self.tokens.authenticate(token, now);
@@ -148,12 +169,16 @@ impl Guard {
         let unknown = || refused("TOKEN_WRONG_ISSUER", "its issuer is not known here");
         let provider = self.tokens.provider(token).ok_or_else(unknown)?;
         let user = provider.verify(token, now).await?;
-        self.tokens
-            .accept(token, user, provider.trust.provision, now)
+        self.tokens.accept(token, user, &provider.trust, now)
     }
 
     /// The holder of a good token as a caller; a client is made first if there should be one.
     fn caller(&self, identity: Arc<Identity>, headers: &HeaderMap) -> Result<Decision, Fault> {
+        let usage = identity.usage.get_or_init(|| {
+            let holder = identity.holder.to_string();
+            self.load.client(holder)
+        });
+        usage.admit()?;
         let found = clients::find(&self.store, &identity.holder, headers)?;
         let caller = |name: Name| Caller {
             is_admin: self.admins.contains(&name),
@@ -254,10 +279,10 @@ where
         self.inner.poll_ready(context)
     }
 
-    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
+    fn call(&mut self, request: Request<Body>) -> Self::Future {
         match self.layer.caller(&request) {
             Decision::Now(Ok(caller)) => {
-                request.extensions_mut().insert(caller);
+                let request = let_in(request, caller, &self.layer.load);
                 Either::Left(self.inner.call(request))
             }
             Decision::Now(Err(fault)) => {
@@ -268,12 +293,10 @@ where
                 // The one that is ready goes; its copy stays for the next request.
                 let fresh = self.inner.clone();
                 let mut inner = std::mem::replace(&mut self.inner, fresh);
+                let load = self.layer.load.clone();
                 Either::Right(Box::pin(async move {
                     match caller.await {
-                        Ok(caller) => {
-                            request.extensions_mut().insert(caller);
-                            inner.call(request).await
-                        }
+                        Ok(caller) => inner.call(let_in(request, caller, &load)).await,
                         Err(fault) => Ok(refuse(&request, fault)),
                     }
                 }))
@@ -282,13 +305,24 @@ where
     }
 }
 
+/// The request of a caller, whose body has to arrive in time.
+fn let_in(mut request: Request<Body>, caller: Caller, load: &Load) -> Request<Body> {
+    let usage = caller.usage().cloned();
+    request.extensions_mut().insert(caller);
+    if request.body().is_end_stream() {
+        return request;
+    }
+    request.map(|body| Body::new(load.timely(body, usage)))
+}
+
 /// The refusal in the form that the caller speaks.
 fn refuse(request: &Request<Body>, fault: Fault) -> Response {
-    if is_grpc(request.headers()) {
-        return tonic::Status::from(fault).into_http();
-    }
     let challenge = challenge(&fault);
-    let mut response = Rejection::from(fault).into_response();
+    let mut response = if is_grpc(request.headers()) {
+        tonic::Status::from(fault).into_http()
+    } else {
+        Rejection::from(fault).into_response()
+    };
     if let Some(challenge) = challenge {
         let headers = response.headers_mut();
         headers.insert(header::WWW_AUTHENTICATE, challenge);

@@ -13,6 +13,7 @@ mod throttle;
 mod tokens;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tonic::Code;
 
@@ -25,6 +26,12 @@ pub use throttle::Peer;
 pub use tokens::{Holder, Identity, Tokens};
 
 use crate::fault::Fault;
+use crate::lease::Name;
+use crate::load::Usage;
+use crate::store::Store;
+
+/// How often somebody who stays is asked again who they are, if nothing says that this has changed.
+const AGAIN: Duration = Duration::from_secs(10);
 
 /// The client on whose behalf a call is made. The layer puts it into the request's extensions.
 #[derive(Clone, Debug)]
@@ -66,6 +73,34 @@ impl Caller {
                 Err(fault.with_metadata("namespace", namespace))
             }
             _ => Ok(()),
+        }
+    }
+
+    /// What the caller uses, if it is known.
+    #[must_use]
+    pub fn usage(&self) -> Option<&Arc<Usage>> {
+        self.identity.as_ref()?.usage.get()
+    }
+
+    /// Returns when the caller should be let in no more: its token or its client has ended. For
+    /// requests that go on for long.
+    pub async fn ended(self, tokens: Option<Arc<Tokens>>, store: Store) -> Fault {
+        let (Some(tokens), Some(identity), Some(namespace)) =
+            (tokens, self.identity, self.namespace)
+        else {
+            return std::future::pending().await;
+        };
+        let name = Name {
+            namespace,
+            id: self.client,
+        };
+        let mut changes = tokens.changes();
+        loop {
+            let is_good = tokens.expect_good(&identity, store.now());
+            if let Err(fault) = is_good.and_then(|()| clients::expect(&store, &identity, &name)) {
+                return fault;
+            }
+            let _ = tokio::time::timeout(AGAIN, changes.changed()).await;
         }
     }
 }

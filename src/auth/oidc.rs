@@ -5,6 +5,8 @@ use std::fmt;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use futures_util::FutureExt;
+use futures_util::future::{BoxFuture, Shared};
 use http_body_util::{BodyExt, Limited};
 use jsonwebtoken::jwk::{Jwk, JwkSet, PublicKeyUse};
 use jsonwebtoken::{Algorithm, DecodingKey};
@@ -69,13 +71,18 @@ pub struct Provider {
     pace: Pace,
     http: reqwest::Client,
     known: Mutex<Known>,
-    /// Held while keys are asked for, so that all who lack them wait for one answer.
-    asking: tokio::sync::Mutex<()>,
+    /// The question that is under way, so that all who lack keys wait for one answer.
+    asking: Mutex<Option<Question>>,
 }
+
+/// It is a task of its own, which goes on when those who wait for it go away.
+type Question = Shared<BoxFuture<'static, ()>>;
 
 #[derive(Debug, Default)]
 struct Known {
     keys: Option<Arc<JwkSet>>,
+    /// Counts how often they have changed.
+    edition: u64,
     /// When the issuer was last asked, and how often in a row to no avail.
     asked: Option<Instant>,
     failures: u32,
@@ -98,6 +105,8 @@ impl std::error::Error for ProviderError {}
 pub struct User {
     pub name: String,
     pub claims: Claims,
+    /// Which keys of its issuer's have said so.
+    pub edition: u64,
 }
 
 impl Provider {
@@ -119,7 +128,7 @@ impl Provider {
             pace,
             http,
             known: Mutex::default(),
-            asking: tokio::sync::Mutex::default(),
+            asking: Mutex::default(),
             trust,
         })
     }
@@ -128,7 +137,7 @@ impl Provider {
     ///
     /// # Errors
     /// UNAUTHENTICATED, or UNAVAILABLE while the issuer cannot be asked for its keys.
-    pub async fn verify(&self, token: &str, now: Timestamp) -> Result<User, Fault> {
+    pub async fn verify(self: &Arc<Self>, token: &str, now: Timestamp) -> Result<User, Fault> {
         let unverified = jwt::look(token)?;
         let wrong_algorithm = || {
             refused(
@@ -143,7 +152,7 @@ impl Provider {
         ) {
             return Err(wrong_algorithm());
         }
-        let key = self.key(unverified.kid.as_deref()).await?;
+        let (edition, key) = self.key(unverified.kid.as_deref()).await?;
         let is_meant_for = |jwk: &Jwk| {
             let named = jwk.common.key_algorithm;
             named.is_none_or(|named| named.to_string() == unverified.alg)
@@ -180,6 +189,7 @@ impl Provider {
         Ok(User {
             name: self.username(&all)?,
             claims,
+            edition,
         })
     }
 
@@ -191,10 +201,10 @@ impl Provider {
             ..
         } = &self.trust;
         // An address that anybody may have typed in is nobody's name.
-        if username_claim == "email" && claims.get("email_verified") == Some(&Value::Bool(false)) {
+        if username_claim == "email" && claims.get("email_verified") != Some(&Value::Bool(true)) {
             return Err(refused(
                 "USERNAME_MISSING",
-                "its email address is not verified",
+                "its email address is not verified (the claim email_verified is not true)",
             ));
         }
         let name = claims.get(username_claim).and_then(Value::as_str);
@@ -206,15 +216,36 @@ impl Provider {
     }
 
     /// The key with an id; without an id the only one there is.
-    async fn key(&self, id: Option<&str>) -> Result<Jwk, Fault> {
+    async fn key(self: &Arc<Self>, id: Option<&str>) -> Result<(u64, Jwk), Fault> {
         if let Some(outcome) = self.known().key(id, self.pace) {
             return outcome;
         }
-        let _asking = self.asking.lock().await;
-        // Somebody else may have asked meanwhile.
-        if let Some(outcome) = self.known().key(id, self.pace) {
-            return outcome;
+        self.question().await;
+        let outcome = self.known().key(id, self.pace);
+        outcome.unwrap_or_else(|| Err(unavailable(self.pace.pause)))
+    }
+
+    /// Whether a token that these keys have said to be good still is: they are the present ones,
+    /// and have been asked for lately.
+    pub fn still_has(&self, edition: u64) -> bool {
+        let known = self.known();
+        known.edition == edition && !known.should_ask(self.pace)
+    }
+
+    /// The question to the issuer that is under way; else one begins.
+    fn question(self: &Arc<Self>) -> Question {
+        let mut asking = self.asking.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(question) = asking.as_ref().filter(|it| it.peek().is_none()) {
+            return question.clone();
         }
+        let provider = self.clone();
+        let task = tokio::spawn(async move { provider.learn().await });
+        let question = task.map(drop).boxed().shared();
+        *asking = Some(question.clone());
+        question
+    }
+
+    async fn learn(&self) {
         let asked = self.ask().await;
         let mut known = self.known();
         known.asked = Some(Instant::now());
@@ -224,16 +255,16 @@ impl Provider {
                     tracing::info!(issuer = self.trust.issuer, "the issuer answers again");
                 }
                 known.failures = 0;
-                known.keys = Some(Arc::new(keys));
+                if known.keys.as_deref() != Some(&keys) {
+                    known.edition += 1;
+                    known.keys = Some(Arc::new(keys));
+                }
             }
             Err(cause) => {
                 known.failures = known.failures.saturating_add(1);
                 tracing::warn!(issuer = self.trust.issuer, %cause, "the issuer's keys cannot be had");
             }
         }
-        known
-            .key(id, self.pace)
-            .unwrap_or_else(|| Err(unavailable(self.pace.pause)))
     }
 
     fn known(&self) -> MutexGuard<'_, Known> {
@@ -259,6 +290,11 @@ impl Provider {
         if named != *issuer {
             return Err(ProviderError(format!(
                 "{place} is the configuration of {named}"
+            )));
+        }
+        if is_secret(issuer) && !is_secret(&jwks_uri) {
+            return Err(ProviderError(format!(
+                "{place} names keys at {jwks_uri}, where anybody on the way could change them"
             )));
         }
         self.get(&jwks_uri).await
@@ -296,17 +332,20 @@ impl Known {
     }
 
     /// What is to be said of a key without asking; none where the issuer should be asked.
-    fn key(&self, id: Option<&str>, pace: Pace) -> Option<Result<Jwk, Fault>> {
-        let found = self.find(id);
-        let is_fresh = self.asked.is_some_and(|asked| asked.elapsed() < pace.fresh);
-        match (found, self.wait(pace)) {
-            (Some(key), _) if self.failures == 0 && is_fresh => Some(Ok(key)),
-            // Old keys are better than none.
-            (Some(key), Some(_)) => Some(Ok(key)),
+    fn key(&self, id: Option<&str>, pace: Pace) -> Option<Result<(u64, Jwk), Fault>> {
+        match (self.find(id), self.wait(pace)) {
+            (Some(key), _) if !self.should_ask(pace) => Some(Ok((self.edition, key))),
             (None, Some(_)) if self.failures == 0 => Some(Err(unknown_key())),
             (None, Some(wait)) => Some(Err(unavailable(wait))),
-            (_, None) => None,
+            _ => None,
         }
+    }
+
+    /// The keys that are there are not to be relied on without another question. While the issuer
+    /// is left alone they are: old keys are better than none.
+    fn should_ask(&self, pace: Pace) -> bool {
+        let is_fresh = self.asked.is_some_and(|asked| asked.elapsed() < pace.fresh);
+        !(self.failures == 0 && is_fresh) && self.wait(pace).is_none()
     }
 
     /// How long to leave the issuer alone, if it is to be left alone.
@@ -333,6 +372,12 @@ fn unavailable(wait: Duration) -> Fault {
         .unwrap_or(u32::MAX)
         .saturating_add(1);
     Fault::new(Code::Unavailable, "ISSUER_UNAVAILABLE", message).with_retry(seconds)
+}
+
+/// Nobody on the way can read or change what is sent there.
+fn is_secret(url: &str) -> bool {
+    let scheme = url.split_once(':').map_or("", |(scheme, _)| scheme);
+    scheme.eq_ignore_ascii_case("https")
 }
 
 /// An error with what is behind it, which reqwest's own text leaves out.
@@ -383,6 +428,38 @@ mod tests {
     }
 
     #[test]
+    fn only_an_address_that_is_surely_verified_names_a_user() {
+        let trust = Trust {
+            issuer: "https://dex.example.com".into(),
+            audience: "jumpstarter".into(),
+            username_claim: "email".into(),
+            username_prefix: "dex:".into(),
+            provision: false,
+            authorities: None,
+        };
+        let provider = Provider::new(trust, Pace::default()).unwrap();
+        let name = |verified: &str| {
+            let claims = format!(r#"{{"email": "ada@example.com"{verified}}}"#);
+            let claims = serde_json::from_str(&claims).unwrap();
+            provider.username(&claims).map_err(|fault| fault.reason())
+        };
+        let verified = name(r#", "email_verified": true"#);
+        assert_eq!(verified.unwrap(), "dex:ada@example.com");
+        for other in ["", ":false", ":\"false\"", ":\"true\"", ":1", ":null"] {
+            let claim = other.strip_prefix(':');
+            let claim = claim.map(|value| format!(r#", "email_verified": {value}"#));
+            let refused = name(&claim.unwrap_or_default());
+            assert_eq!(refused, Err("USERNAME_MISSING"), "{other}");
+        }
+    }
+
+    #[test]
+    fn keys_come_as_safely_as_their_issuer() {
+        assert!(is_secret("https://x") && is_secret("HTTPS://x"));
+        assert!(!is_secret("http://x") && !is_secret("httpsx://x") && !is_secret("https"));
+    }
+
+    #[test]
     fn an_issuer_that_fails_is_left_alone_ever_longer() {
         let pace = Pace {
             pause: Duration::from_secs(100),
@@ -391,6 +468,7 @@ mod tests {
         let wait = |failures| {
             let known = Known {
                 keys: None,
+                edition: 0,
                 asked: Some(Instant::now()),
                 failures,
             };

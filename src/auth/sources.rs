@@ -5,14 +5,14 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::io;
 use std::path::PathBuf;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use super::endings::Endings;
 use super::folder::Folder;
 use super::keys::{self, Keys};
 use super::listed::{self, Fingerprint};
 use super::oidc::{Pace, Trust};
-use super::tokens::{Holder, Identity};
+use super::tokens::{Holder, Identity, Origin};
 use crate::lease::{Duration, Name};
 
 /// The files in the folder for keys.
@@ -64,6 +64,17 @@ pub struct TokensError(Vec<String>);
 impl TokensError {
     pub(super) fn new(problems: impl IntoIterator<Item = String>) -> Self {
         Self(problems.into_iter().collect())
+    }
+
+    /// All problems together, if there are any.
+    pub(super) fn all<const N: usize>(outcomes: [Result<(), Self>; N]) -> Result<(), Self> {
+        let faults = outcomes.into_iter().filter_map(Result::err);
+        let problems: Vec<String> = faults.flat_map(|Self(problems)| problems).collect();
+        if problems.is_empty() {
+            Ok(())
+        } else {
+            Err(Self(problems))
+        }
     }
 }
 
@@ -137,6 +148,8 @@ impl Sources {
                     uid: None,
                 },
                 claims: None,
+                origin: Origin::File,
+                usage: OnceLock::new(),
             };
             (token, Arc::new(identity))
         });
@@ -149,6 +162,7 @@ impl Sources {
             let make = || -> io::Result<()> {
                 // Somebody else may begin with the same folder at the same time.
                 let _lock = folder.lock()?;
+                folder.close(KEYS)?;
                 if folder.read(KEYS)?.is_none() {
                     folder.replace(KEYS, &keys::make().map_err(io::Error::other)?)?;
                 }

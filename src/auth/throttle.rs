@@ -5,12 +5,18 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use crate::load::network;
+
 /// What is counted together.
 const WINDOW: Duration = Duration::from_secs(60);
 
-/// How many addresses are counted one by one. All further ones of a window share one count, so that
-/// an attacker who has many addresses does not have our memory too.
-const ADDRESSES: usize = 10_000;
+/// How many networks are counted one by one. All further ones of a window share one count for each
+/// family, so that an attacker who has many addresses does not have our memory too.
+const NETWORKS: usize = 10_000;
+
+/// So many bits of an IPv6 address a provider gives to one customer, who has 65,536 households; and
+/// how many times as often as one of these all of them together may fail.
+const SITE: (u8, u32) = (48, 8);
 
 /// The address that a connection comes from; the server puts it into the extensions of requests.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -26,7 +32,8 @@ pub struct Throttle {
 #[derive(Debug)]
 struct Window {
     began: Instant,
-    failures: HashMap<IpAddr, u32>,
+    /// By network, and how many bits of an address tell it.
+    failures: HashMap<(IpAddr, u8), u32>,
 }
 
 impl Throttle {
@@ -46,8 +53,11 @@ impl Throttle {
     pub fn wait(&self, peer: Peer, now: Instant) -> Option<Duration> {
         let window = self.window.lock().unwrap_or_else(PoisonError::into_inner);
         let left = WINDOW.checked_sub(now.duration_since(window.began))?;
-        let failures = window.failures.get(&window.counted_as(peer))?;
-        (self.limit > 0 && *failures >= self.limit).then_some(left)
+        let is_over = |(network, times): ((IpAddr, u8), u32)| {
+            let failures = window.failures.get(&window.counted_as(network));
+            failures.is_some_and(|failures| *failures >= self.limit.saturating_mul(times))
+        };
+        (self.limit > 0 && networks(peer).into_iter().flatten().any(is_over)).then_some(left)
     }
 
     /// An address has shown a bad token.
@@ -57,23 +67,37 @@ impl Throttle {
             window.began = now;
             window.failures.clear();
         }
-        let address = window.counted_as(peer);
-        let failures = window.failures.entry(address).or_default();
-        *failures = failures.saturating_add(1);
+        for (network, _) in networks(peer).into_iter().flatten() {
+            let network = window.counted_as(network);
+            let failures = window.failures.entry(network).or_default();
+            *failures = failures.saturating_add(1);
+        }
     }
 }
 
 impl Window {
-    /// One host has all addresses of an IPv6 network of 64 bits.
-    fn counted_as(&self, Peer(address): Peer) -> IpAddr {
-        let address = match address.to_canonical() {
-            IpAddr::V6(address) => Ipv6Addr::from_bits(address.to_bits() >> 64 << 64).into(),
-            address @ IpAddr::V4(_) => address,
-        };
-        if self.failures.len() < ADDRESSES || self.failures.contains_key(&address) {
-            address
-        } else {
-            Ipv4Addr::UNSPECIFIED.into()
+    fn counted_as(&self, network: (IpAddr, u8)) -> (IpAddr, u8) {
+        if self.failures.len() < NETWORKS || self.failures.contains_key(&network) {
+            return network;
+        }
+        match network.0 {
+            IpAddr::V4(_) => (Ipv4Addr::UNSPECIFIED.into(), 0),
+            IpAddr::V6(_) => (Ipv6Addr::UNSPECIFIED.into(), 0),
+        }
+    }
+}
+
+/// The networks that an address is of, and how many times the limit each of them may fail.
+fn networks(Peer(address): Peer) -> [Option<((IpAddr, u8), u32)>; 2] {
+    match network(address) {
+        address @ IpAddr::V4(_) => [Some(((address, 32), 1)), None],
+        household @ IpAddr::V6(address) => {
+            let (bits, times) = SITE;
+            let site = Ipv6Addr::from_bits(address.to_bits() & (u128::MAX << (128 - bits)));
+            [
+                Some(((household, 64), 1)),
+                Some(((site.into(), bits), times)),
+            ]
         }
     }
 }
@@ -114,19 +138,44 @@ mod tests {
         assert_eq!(open.wait(peer("10.0.0.1"), now), None);
     }
 
+    /// 65,536 networks are no way around the limit, nor a way to fill the table.
+    #[test]
+    fn a_site_has_a_limit_for_all_its_networks() {
+        let now = Instant::now();
+        let throttle = Throttle::new(10);
+        let of_site = |index: u128| {
+            let site = 0x2001_0db8_0000_u128 << 80;
+            Peer(Ipv6Addr::from_bits(site | index << 64 | 1).into())
+        };
+        let tries = (0..65_536).filter(|index| {
+            let may = throttle.wait(of_site(*index), now).is_none();
+            if may {
+                throttle.failed(of_site(*index), now);
+            }
+            may
+        });
+        assert_eq!(tries.count(), 80);
+        assert_eq!(throttle.window.lock().unwrap().failures.len(), 81);
+        assert_eq!(throttle.wait(peer("2001:db8:1::1"), now), None);
+    }
+
     #[test]
     fn memory_has_a_bound() {
         let now = Instant::now();
         let throttle = Throttle::new(2);
         let address = |index: u32| Peer(Ipv4Addr::from_bits(0x0a00_0000 + index).into());
-        for index in 0..2 * ADDRESSES as u32 {
+        for index in 0..2 * NETWORKS as u32 {
             throttle.failed(address(index), now);
         }
-        assert_eq!(
-            throttle.window.lock().unwrap().failures.len(),
-            ADDRESSES + 1
-        );
+        // One whose network shares a count, and the count that they share.
+        let known = throttle.window.lock().unwrap().failures.len();
+        assert_eq!(known, NETWORKS + 1);
         assert_eq!(throttle.wait(address(0), now), None);
-        assert!(throttle.wait(address(3 * ADDRESSES as u32), now).is_some());
+        assert!(throttle.wait(address(3 * NETWORKS as u32), now).is_some());
+        assert_eq!(
+            throttle.wait(peer("2001:db8::1"), now),
+            None,
+            "of another family"
+        );
     }
 }

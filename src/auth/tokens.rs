@@ -5,8 +5,11 @@ use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::fs::File;
 use std::io;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{
+    Arc, Mutex, MutexGuard, OnceLock, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard,
+};
 
+use tokio::sync::watch;
 use tonic::Code;
 use uuid::Uuid;
 
@@ -15,10 +18,11 @@ use super::folder::Folder;
 use super::jwt::{self, Claims, Issued, Issuer, refused};
 use super::keys::{self, Keys};
 use super::listed::Fingerprint;
-use super::oidc::{Provider, User};
+use super::oidc::{Provider, Trust, User};
 use super::sources::{ENDED, KEYS, Sources, TokensError};
 use crate::fault::Fault;
 use crate::lease::{Client, Duration, Name, Timestamp};
+use crate::load::Usage;
 
 /// How many verified tokens are remembered, so that a signature is looked at once only.
 const REMEMBERED: usize = 10_000;
@@ -27,9 +31,11 @@ const REMEMBERED: usize = 10_000;
 #[derive(Debug)]
 pub struct Tokens {
     sources: Sources,
-    providers: Vec<Provider>,
+    providers: Vec<Arc<Provider>>,
     state: RwLock<State>,
     changing: Mutex<()>,
+    /// Told whenever tokens may have ended.
+    changes: watch::Sender<()>,
 }
 
 #[derive(Debug)]
@@ -41,13 +47,37 @@ struct State {
 }
 
 /// Whom a token stands for.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Debug)]
 pub struct Identity {
     /// What the token is revoked by.
     pub id: String,
     pub holder: Holder,
     /// None in the tokens file.
     pub(super) claims: Option<Claims>,
+    pub(super) origin: Origin,
+    /// What its holder uses, with all tokens together; there as soon as anybody has looked.
+    pub(super) usage: OnceLock<Arc<Usage>>,
+}
+
+/// What a token is good by.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub(super) enum Origin {
+    /// The tokens file.
+    File,
+    /// The one of our own keys with this id.
+    Key(String),
+    /// The keys of another issuer, as they were when they had this number.
+    Issuer { issuer: String, edition: u64 },
+}
+
+/// What is to be said of a token without cryptography.
+#[derive(Debug)]
+pub enum Known {
+    Good(Arc<Identity>),
+    /// It was good; whether it still is only its issuer's keys can tell.
+    Stale,
+    /// Nothing.
+    No,
 }
 
 /// Who shows a token.
@@ -94,7 +124,7 @@ impl Tokens {
             verified: HashMap::new(),
         };
         let providers = sources.trusted.iter().map(|trust| {
-            let provider = Provider::new(trust.clone(), sources.pace);
+            let provider = Provider::new(trust.clone(), sources.pace).map(Arc::new);
             provider.map_err(|error| TokensError::new([error.to_string()]))
         });
         Ok(Self {
@@ -102,27 +132,63 @@ impl Tokens {
             sources,
             state: RwLock::new(state),
             changing: Mutex::new(()),
+            changes: watch::Sender::new(()),
         })
     }
 
-    /// Reads the files again.
+    /// Reads the files again. Tokens that were ended are so, whatever is wrong with other files.
     ///
     /// # Errors
-    /// A file cannot be read or understood; then everything stays as it is.
+    /// A file cannot be read or understood; then what is in it stays as it was.
     pub fn reload(&self) -> Result<(), TokensError> {
-        let (listed, keys) = (self.sources.listed()?, self.sources.keys()?);
-        let _lock = self.lock()?;
-        let endings = self.sources.endings()?;
-        let mut state = self.state_to_change();
-        state.listed = listed;
-        if let Some(keys) = keys {
+        let endings = {
+            let _lock = self.lock()?;
+            let endings = self.sources.endings();
+            if let Ok(Some(endings)) = &endings {
+                self.state_to_change().endings.clone_from(endings);
+            }
+            endings.map(drop)
+        };
+        let listed = self.sources.listed().map(|listed| {
+            self.state_to_change().listed = listed;
+        });
+        let keys = self.sources.keys().map(|keys| {
+            let Some(keys) = keys else { return };
+            let mut state = self.state_to_change();
+            state.verified.retain(|_, identity| match &identity.origin {
+                Origin::Key(id) => keys.has(id),
+                Origin::File | Origin::Issuer { .. } => true,
+            });
             state.issuer.keys = keys;
+        });
+        self.changes.send_replace(());
+        TokensError::all([endings, listed, keys])
+    }
+
+    /// Whether a token is still good.
+    ///
+    /// # Errors
+    /// UNAUTHENTICATED: it is not.
+    pub(super) fn expect_good(&self, identity: &Identity, now: Timestamp) -> Result<(), Fault> {
+        let state = self.state();
+        state.expect_good(identity, now)?;
+        let listed = |it: &Arc<Identity>| it.id == identity.id;
+        match &identity.origin {
+            Origin::File if !state.listed.values().any(listed) => Err(refused(
+                "TOKEN_REJECTED",
+                "it is not in the tokens file any more",
+            )),
+            Origin::Key(id) if !state.issuer.keys.has(id) => Err(refused(
+                "TOKEN_UNKNOWN_KEY",
+                "it is signed with a key that is not known here any more",
+            )),
+            _ => Ok(()),
         }
-        if let Some(endings) = endings {
-            state.endings = endings;
-        }
-        state.verified.clear();
-        Ok(())
+    }
+
+    /// Tells when tokens may have ended.
+    pub(super) fn changes(&self) -> watch::Receiver<()> {
+        self.changes.subscribe()
     }
 
     /// Every client that a token of the file stands for.
@@ -151,7 +217,7 @@ impl Tokens {
     ///
     /// # Errors
     /// UNAUTHENTICATED: the token has ended.
-    pub fn known(&self, token: &str, now: Timestamp) -> Result<Option<Arc<Identity>>, Fault> {
+    pub fn known(&self, token: &str, now: Timestamp) -> Result<Known, Fault> {
         let fingerprint = Fingerprint::of(token);
         let state = self.state();
         let found = state
@@ -159,10 +225,17 @@ impl Tokens {
             .get(&fingerprint)
             .or_else(|| state.verified.get(&fingerprint));
         let Some(identity) = found else {
-            return Ok(None);
+            return Ok(Known::No);
         };
         state.expect_good(identity, now)?;
-        Ok(Some(identity.clone()))
+        if let Origin::Issuer { issuer, edition } = &identity.origin {
+            let mut providers = self.providers.iter();
+            let provider = providers.find(|it| it.trust.issuer == *issuer);
+            if !provider.is_some_and(|provider| provider.still_has(*edition)) {
+                return Ok(Known::Stale);
+            }
+        }
+        Ok(Known::Good(identity.clone()))
     }
 
     /// Whom a token stands for.
@@ -170,7 +243,7 @@ impl Tokens {
     /// # Errors
     /// UNAUTHENTICATED, with a reason of its own for everything that can be wrong with a token.
     pub fn authenticate(&self, token: &str, now: Timestamp) -> Result<Arc<Identity>, Fault> {
-        if let Some(identity) = self.known(token, now)? {
+        if let Known::Good(identity) = self.known(token, now)? {
             return Ok(identity);
         }
         if !token.contains('.') {
@@ -181,7 +254,7 @@ impl Tokens {
         }
         let unverified = jwt::look(token)?;
         let fingerprint = Fingerprint::of(token);
-        let identity = {
+        let (key, identity) = {
             let state = self.state();
             if unverified.iss != state.issuer.name {
                 return Err(refused(
@@ -189,7 +262,7 @@ impl Tokens {
                     "its issuer is not known here",
                 ));
             }
-            let claims = state.issuer.verify(token, &unverified)?;
+            let (key, claims) = state.issuer.verify(token, &unverified)?;
             let (name, uid) = claims.client()?;
             let uid = uid.to_owned();
             let identity = Identity {
@@ -202,19 +275,19 @@ impl Tokens {
                     uid: Some(uid),
                 },
                 claims: Some(claims),
+                origin: Origin::Key(key.clone()),
+                usage: OnceLock::new(),
             };
             state.expect_good(&identity, now)?;
-            Arc::new(identity)
+            (key, Arc::new(identity))
         };
-        self.remember(fingerprint, &identity, |state| {
-            state.issuer.keys.has(unverified.kid.as_deref())
-        });
+        self.remember(fingerprint, &identity, |state| state.issuer.keys.has(&key));
         Ok(identity)
     }
 
     /// The issuer of a token, if it is another one that is trusted.
     #[must_use]
-    pub fn provider(&self, token: &str) -> Option<&Provider> {
+    pub fn provider(&self, token: &str) -> Option<&Arc<Provider>> {
         let named = jwt::look(token).ok()?.iss;
         self.providers
             .iter()
@@ -229,7 +302,7 @@ impl Tokens {
         &self,
         token: &str,
         user: User,
-        provision: bool,
+        trust: &Trust,
         now: Timestamp,
     ) -> Result<Arc<Identity>, Fault> {
         let fingerprint = Fingerprint::of(token);
@@ -237,9 +310,14 @@ impl Tokens {
             id: fingerprint.to_string(),
             holder: Holder::User {
                 username: user.name,
-                provision,
+                provision: trust.provision,
             },
             claims: Some(user.claims),
+            origin: Origin::Issuer {
+                issuer: trust.issuer.clone(),
+                edition: user.edition,
+            },
+            usage: OnceLock::new(),
         });
         self.state().expect_good(&identity, now)?;
         self.remember(fingerprint, &identity, |_| true);
@@ -412,6 +490,7 @@ impl Tokens {
             written.map_err(|error| TokensError::new([error.to_string()]))?;
         }
         self.state_to_change().endings = endings;
+        self.changes.send_replace(());
         Ok(Ok(()))
     }
 

@@ -108,6 +108,7 @@ fn client(object: &Field) -> Client {
         labels: metadata.labels,
         username,
         uid: metadata.uid,
+        provisioned: false,
         revision: 0,
     }
 }

@@ -109,6 +109,7 @@ fn what_kubectl_prints_loads_with_a_warning_for_each_status_only() {
             labels: labels(&[("team", "kernel")]),
             username: Some("oidc:ada@example.com".into()),
             uid: None,
+            provisioned: false,
             revision: 0,
         }]
     );

@@ -83,6 +83,8 @@ pub struct Client {
     pub username: Option<String>,
     /// What tells it from an earlier client of the same name, if anything does (`metadata.uid`).
     pub uid: Option<Arc<str>>,
+    /// It was made for a user (rule B13), and is in no lab file.
+    pub provisioned: bool,
     pub revision: u64,
 }
 

@@ -7,7 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Subcommand;
-use jumpstarter_gateway::auth::Tokens;
+use jumpstarter_gateway::auth::{Sources, Tokens};
 use jumpstarter_gateway::config::{LONGEST_LIFETIME, ServeArgs, Settings};
 use jumpstarter_gateway::lease::{Client, Labels, Name};
 use jumpstarter_gateway::{lab, server};
@@ -126,6 +126,7 @@ fn create(name: &Name, lifetime: Option<Duration>, args: ServeArgs) -> Result<St
             labels: Labels::default(),
             username: None,
             uid: None,
+            provisioned: false,
             revision: 0,
         },
     };
@@ -156,10 +157,20 @@ fn inspect(token: &str, args: ServeArgs) -> Result<String, String> {
 }
 
 fn revoke(token: &str, args: ServeArgs) -> Result<String, String> {
-    let (tokens, settings) = open(args)?;
+    let settings = Settings::show(args).map_err(|error| error.to_string())?;
     if settings.security.keys.is_none() {
         return Err(KEYS_MISSING.to_owned());
     }
+    let sources = server::token_sources(&settings).map_err(|error| error.to_string())?;
+    // A token must come to its end whatever is wrong with the tokens file.
+    let tokens = Tokens::open(sources.clone()).or_else(|error| {
+        eprintln!("{error}");
+        Tokens::open(Sources {
+            listed: None,
+            ..sources
+        })
+    });
+    let tokens = tokens.map_err(|error| error.to_string())?;
     let (id, until) = tokens.find(token).ok_or(
         "this is neither a token nor the id of one; an id looks like \
          019ab8f0-2c3d-7e21-9b7a-5d2f8c1e4a60, and `token inspect` shows it (the claim jti)",

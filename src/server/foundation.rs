@@ -10,6 +10,7 @@ use super::{Readiness, gateway};
 use crate::auth::{AuthLayer, Tokens};
 use crate::config::Settings;
 use crate::lease::{self, Name};
+use crate::load::{Bounds, Load};
 use crate::service::{Clients, LabelRules};
 use crate::store::Store;
 use crate::transcode::Limits;
@@ -22,6 +23,7 @@ pub struct Foundation {
     pub store: Store,
     /// None where nobody is authenticated.
     pub tokens: Option<Arc<Tokens>>,
+    pub load: Load,
     pub readiness: Readiness,
     /// Set when everybody who waits or watches is to be sent away.
     pub stopping: watch::Sender<bool>,
@@ -39,8 +41,12 @@ impl Foundation {
         };
         let clients = Clients::new(self.store.clone(), self.tokens.clone(), labels)
             .with_longest_wait(settings.longest_wait)
+            .with_load(self.load.clone())
             .stopped_by(self.stopping.clone());
         let limits = Limits {
+            url: settings.limits.max_url_bytes,
+            query: settings.limits.max_query_bytes,
+            headers: settings.limits.max_headers,
             body: settings.max_body_bytes,
             longest_call: settings.longest_call,
         };
@@ -58,7 +64,7 @@ impl Foundation {
 
     fn authentication(&self, settings: &Settings) -> AuthLayer {
         let Some(tokens) = &self.tokens else {
-            return AuthLayer::open(ANYBODY);
+            return AuthLayer::open(ANYBODY).with_load(self.load.clone());
         };
         let admins = settings.security.admins.iter();
         let admins = admins.filter_map(|admin| admin.split_once('/'));
@@ -67,6 +73,7 @@ impl Foundation {
             .collect();
         AuthLayer::tokens(tokens.clone(), self.store.clone(), admins)
             .with_failure_limit(settings.security.failed_tokens)
+            .with_load(self.load.clone())
     }
 }
 
@@ -78,5 +85,17 @@ pub fn lease_settings(settings: &Settings) -> lease::Settings {
         offline_after: span(settings.offline_after),
         retention: span(settings.lease_retention),
         max_tags: settings.max_tags,
+    }
+}
+
+/// How much may be under way.
+pub fn bounds(settings: &Settings) -> Bounds {
+    let limits = &settings.limits;
+    Bounds {
+        requests: limits.max_requests,
+        waits: limits.max_waits,
+        waits_per_client: limits.max_waits_per_client,
+        requests_per_second: limits.max_requests_per_second,
+        body_time: limits.body_timeout,
     }
 }

@@ -9,19 +9,20 @@ use std::task::{Context, Poll};
 
 use axum::Router;
 use axum::body::Body;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::future::{BoxFuture, Either};
-use http::Request;
+use futures_util::future::{BoxFuture, Either, ready};
 use http::header::ORIGIN;
+use http::{HeaderMap, Request};
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Layer, Service, ServiceExt};
 use tower_http::cors::CorsLayer;
 
 use super::identify::identify;
-use super::is_packed;
+use super::{HEALTH, is_packed};
 use crate::auth::{Authenticated, is_grpc};
-use crate::transcode::{Call, Taken, Transcoder};
+use crate::load::{Load, overloaded};
+use crate::transcode::{Call, Limits, Rejection, Taken, Transcoder};
 
 /// Everything that is served, as one service; clones share it.
 #[derive(Clone)]
@@ -30,6 +31,8 @@ pub struct Gateway(Arc<Ways>);
 struct Ways {
     rest: Rest,
     router: Router,
+    load: Load,
+    limits: Limits,
     /// For requests of web pages, where those of other origins may call.
     cross_origin: Option<BoxCloneSyncService<Request<Body>, Response, Infallible>>,
 }
@@ -43,10 +46,18 @@ type Way = Either<Taken<Authenticated<Call>>, BoxFuture<'static, Result<Response
 impl Gateway {
     /// `router` has to answer what `rest` has no row for, and also requests of `rest` that are
     /// packed or speak gRPC.
-    pub(super) fn new(rest: Rest, router: Router, cors: Option<CorsLayer>) -> Self {
+    pub(super) fn new(
+        rest: Rest,
+        router: Router,
+        cors: Option<CorsLayer>,
+        load: Load,
+        limits: Limits,
+    ) -> Self {
         let ways = |cross_origin| Ways {
             rest: rest.clone(),
             router: router.clone(),
+            load: load.clone(),
+            limits,
             cross_origin,
         };
         let cross_origin = cors.map(|cors| {
@@ -68,6 +79,9 @@ impl Ways {
         {
             return Either::Right(Box::pin(cross_origin.clone().oneshot(request)));
         }
+        if let Some(rejection) = self.unfit(&request) {
+            return Either::Right(Box::pin(ready(Ok(refusal(headers, rejection)))));
+        }
         let request = if is_packed(headers) || is_grpc(headers) {
             request
         } else {
@@ -77,6 +91,41 @@ impl Ways {
             }
         };
         Either::Right(Box::pin(self.router.clone().oneshot(request)))
+    }
+
+    /// Refuses a request by its size, or because of all others, before anything looks at what is in
+    /// it.
+    fn unfit(&self, request: &Request<Body>) -> Option<Rejection> {
+        let Limits {
+            url,
+            query,
+            headers,
+            ..
+        } = self.limits;
+        let uri = request.uri();
+        let asked = uri.query().unwrap_or_default().len();
+        if asked > query {
+            return Some(Rejection::url_too_long("query of the URL", query));
+        }
+        if uri.path().len() + asked > url {
+            return Some(Rejection::url_too_long("URL", url));
+        }
+        // One field is the id that every request is given, if it has brought none.
+        if request.headers().len() > headers + 1 {
+            return Some(Rejection::too_many_headers(headers));
+        }
+        let is_too_much = self.load.is_full() && !HEALTH.contains(&uri.path());
+        is_too_much.then(|| overloaded("as many requests as it takes are under way").into())
+    }
+}
+
+/// The refusal in the form that the sender of these headers speaks.
+#[cold]
+pub(super) fn refusal(headers: &HeaderMap, rejection: Rejection) -> Response {
+    if is_grpc(headers) {
+        tonic::Status::from(rejection).into_http()
+    } else {
+        rejection.into_response()
     }
 }
 
@@ -95,7 +144,9 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let ways = self.0.clone();
-        let answer = move |request| ways.answer(request);
-        Box::pin(identify(request.map(Body::new), answer))
+        Box::pin(async move {
+            let _place = ways.load.begin();
+            identify(request.map(Body::new), |request| ways.answer(request)).await
+        })
     }
 }

@@ -4,6 +4,7 @@
 mod audible;
 mod changes;
 mod check;
+mod connections;
 mod cors;
 mod current;
 mod foundation;
@@ -12,19 +13,21 @@ mod grpc;
 mod identify;
 mod listen;
 mod log;
+mod patience;
 mod reload;
 mod retune;
 mod run;
 mod stop;
 mod supervisor;
 mod tls;
+mod watched;
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::body::Body;
-use axum::middleware::from_fn;
+use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Response;
 use axum::routing::get;
 use futures_util::TryFutureExt;
@@ -61,6 +64,10 @@ use crate::transcode::{Binding, Limits, Transcoder, wrong_method};
 
 /// What gRPC's health service knows; the empty name is the whole server.
 const SERVICES: [&str; 2] = ["", client_service_server::SERVICE_NAME];
+
+/// What is answered however much is under way: whether the process is there, and whether it is
+/// ready.
+const HEALTH: [&str; 2] = ["/healthz", "/readyz"];
 
 /// Whether the server takes new work: what `/readyz` says, and gRPC's health service.
 #[derive(Clone, Debug, Default)]
@@ -115,6 +122,7 @@ pub fn gateway(
     readiness: Readiness,
     origins: &[String],
 ) -> Result<Gateway, Box<dyn std::error::Error + Send + Sync>> {
+    let load = clients.load().clone();
     let routes = client_service_http::routes(clients.clone());
     let rest = Transcoder::new(routes, limits)
         .map_err(|conflict| conflict.to_string())?
@@ -148,7 +156,8 @@ pub fn gateway(
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
         .into_axum_router()
-        .reset_fallback();
+        .reset_fallback()
+        .route_layer(from_fn_with_state(load.clone(), patience::streamed));
     // Those who pack or can unpack go through layers that the others are spared. An encoding that
     // cannot be unpacked is refused by the transcoder, in the one shape of errors.
     let unpacked = rest
@@ -173,8 +182,9 @@ pub fn gateway(
     });
     let router = docs::router()
         .layer(compression())
-        .route("/healthz", get(async || "ok\n"))
-        .route("/readyz", get(async move || readiness.check()))
+        .route_layer(from_fn_with_state(load.clone(), patience::limited))
+        .route(HEALTH[0], get(async || "ok\n"))
+        .route(HEALTH[1], get(async move || readiness.check()))
         // The documentation and the health checks are there to be read.
         .method_not_allowed_fallback(async |method: Method, uri: Uri| {
             wrong_method(&method, uri.path(), &["GET"])
@@ -182,7 +192,13 @@ pub fn gateway(
         .merge(api)
         .merge(open)
         .fallback_service(fallback);
-    Ok(Gateway::new(rest, router, cors::cors(origins)))
+    Ok(Gateway::new(
+        rest,
+        router,
+        cors::cors(origins),
+        load,
+        limits,
+    ))
 }
 
 /// A request that is packed, or whose answer may be.

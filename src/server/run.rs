@@ -13,7 +13,7 @@ use tokio::sync::{oneshot, watch};
 
 use super::changes::Changes;
 use super::current::Current;
-use super::foundation::{ANYBODY, Foundation, lease_settings};
+use super::foundation::{ANYBODY, Foundation, bounds, lease_settings};
 use super::log::Log;
 use super::retune::Retuning;
 use super::stop::{self, Signals};
@@ -24,6 +24,7 @@ use crate::auth::{Folder, Sources, Tokens, Trust};
 use crate::config::{LogFormat, OidcIssuer, ServeArgs, Settings};
 use crate::lab::{self, Lab};
 use crate::lease::{self, Timestamp};
+use crate::load::Load;
 use crate::store::{Embedded, EngineError, Memory, Store};
 
 /// Why the server did not start, or ended before it was told to: sentences for the person who started
@@ -83,6 +84,10 @@ pub struct Start {
 /// The lab or the tokens have errors, the address cannot be listened on, or the store's writer ended.
 pub async fn run(start: Start) -> Result<(), Error> {
     let settings = start.settings;
+    // As many files as the system lets it have; how many those are shows when they are counted.
+    if let Err(error) = rlimit::increase_nofile_limit(u64::MAX) {
+        tracing::debug!(%error, "the limit of open files stays as it is");
+    }
     // A SIGHUP that comes while the server starts counts when it has started.
     let hangup = signal(SignalKind::hangup()).map_err(no_signals)?;
     let lab_path = settings.lab.clone();
@@ -108,6 +113,7 @@ pub async fn run(start: Start) -> Result<(), Error> {
     let foundation = Arc::new(Foundation {
         store,
         tokens,
+        load: Load::new(bounds(&settings)),
         readiness: Readiness::default(),
         stopping: watch::Sender::new(false),
     });
@@ -119,7 +125,7 @@ pub async fn run(start: Start) -> Result<(), Error> {
     let status = format!("serving {summary}");
     supervisor::ready(&status);
     tokio::spawn(supervisor::watchdog(foundation.store.clone()));
-    let grace = settings.shutdown_grace;
+    let (grace, limits) = (settings.shutdown_grace, settings.limits.clone());
     let (settings, present) = watch::channel(settings);
     let retuning = Retuning {
         arguments: start.arguments,
@@ -140,7 +146,8 @@ pub async fn run(start: Start) -> Result<(), Error> {
         // The other end is dropped, which is an error to this one.
         let _ = closing.await;
     };
-    let (told, ()) = tokio::join!(told, serve(listener, current, certificates, closing, grace));
+    let served = serve(listener, current, certificates, &limits, closing, grace);
+    let (told, ()) = tokio::join!(told, served);
     tracing::info!("stopped");
     told
 }

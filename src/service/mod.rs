@@ -27,6 +27,7 @@ use uuid::Uuid;
 use crate::auth::{Caller, Tokens};
 use crate::fault::{Fault, Violation};
 use crate::lease::{Command, CreateLease, Name, ReleaseLease};
+use crate::load::Load;
 use crate::proto::jumpstarter::client::v1 as pb;
 use crate::proto::jumpstarter::client::v1::client_service_server::ClientService;
 use crate::store::Store;
@@ -56,6 +57,7 @@ pub struct Clients {
     labels: Arc<ExporterLabels>,
     encoder: Encoder,
     longest_wait: Duration,
+    load: Load,
     stopping: Sender<bool>,
 }
 
@@ -79,6 +81,7 @@ impl Clients {
             encoder: Encoder::new(labels.clone()),
             labels,
             longest_wait: LONGEST_WAIT,
+            load: Load::default(),
             stopping: Sender::new(false),
         }
     }
@@ -96,6 +99,18 @@ impl Clients {
     #[must_use]
     pub fn stopped_by(self, stopping: Sender<bool>) -> Self {
         Self { stopping, ..self }
+    }
+
+    /// Lets no more wait or watch than the load allows.
+    #[must_use]
+    pub fn with_load(self, load: Load) -> Self {
+        Self { load, ..self }
+    }
+
+    /// What is under way.
+    #[must_use]
+    pub fn load(&self) -> &Load {
+        &self.load
     }
 
     async fn create(&self, command: CreateLease) -> Result<(), Status> {
@@ -209,7 +224,8 @@ impl ClientService for Clients {
         let list = ExporterList::new(namespace, request.get_ref())?;
         if let Some(follow) = request.extensions().get() {
             let token = &request.get_ref().page_token;
-            return Ok(self.watch_list(Scope::Exporters(list), token, follow)?);
+            let caller = Caller::of(&request)?;
+            return Ok(self.watch_list(Scope::Exporters(list), caller, token, follow)?);
         }
         let request = request.into_inner();
         let hidden = if list.show_hidden { "hidden" } else { "" };
@@ -238,7 +254,8 @@ impl ClientService for Clients {
         if let Some(follow) = request.extensions().get() {
             // Not found, as without watching.
             self.lease(&name)?;
-            return Ok(self.watch(Scope::Lease(name), follow));
+            let caller = Caller::of(&request)?;
+            return Ok(self.watch(Scope::Lease(name), caller, follow)?);
         }
         let Some(wait) = Wait::of(request.metadata(), self.longest_wait) else {
             let encoded = request.extensions().get::<JsonWanted>();
@@ -251,7 +268,9 @@ impl ClientService for Clients {
             or_release: false,
             ..wait
         };
-        let waited = self.wait(&name, wait.longest).await;
+        let caller = Caller::of(&request)?;
+        let _place = self.load.wait(caller.usage().cloned())?;
+        let waited = self.wait(&name, caller, wait.longest).await;
         let answer = waited.and_then(|()| self.lease(&name));
         wait.applied(answer.map_err(Status::from))
     }
@@ -265,7 +284,8 @@ impl ClientService for Clients {
         let list = LeaseList::new(namespace, request.get_ref())?;
         if let Some(follow) = request.extensions().get() {
             let token = &request.get_ref().page_token;
-            return Ok(self.watch_list(Scope::Leases(list), token, follow)?);
+            let caller = Caller::of(&request)?;
+            return Ok(self.watch_list(Scope::Leases(list), caller, token, follow)?);
         }
         let encodes = request.extensions().get::<JsonWanted>().is_some();
         let request = request.into_inner();
@@ -307,6 +327,7 @@ impl ClientService for Clients {
         let namespace = names::parent(&request.get_ref().parent)?;
         let caller = Caller::of(&request)?;
         caller.authorize(&namespace)?;
+        let caller = caller.clone();
         let client = caller.client.clone();
         let wait = Wait::of(request.metadata(), self.longest_wait);
         let request = request.into_inner();
@@ -324,11 +345,16 @@ impl ClientService for Clients {
             self.create(command).await?;
             return Ok(self.lease(&name)?);
         };
+        // Before anything is created.
+        let _place = self.load.wait(caller.usage().cloned())?;
         let created = if wait.or_release {
-            self.create_or_release(command, wait.longest).await
+            self.create_or_release(command, &caller, wait.longest).await
         } else {
             match self.create(command).await {
-                Ok(()) => self.wait(&name, wait.longest).await.map_err(Status::from),
+                Ok(()) => {
+                    let waited = self.wait(&name, &caller, wait.longest).await;
+                    waited.map_err(Status::from)
+                }
                 Err(refused) => Err(refused),
             }
         };
@@ -398,6 +424,9 @@ impl ClientService for Clients {
                 "this server does not authenticate its callers, so there is no token to rotate";
             return Err(Fault::new(Code::FailedPrecondition, "AUTHENTICATION_OFF", message).into());
         };
+        if let Some(usage) = caller.usage() {
+            usage.admit_rotation()?;
+        }
         let own = Name::new(namespace.clone(), caller.client.clone());
         let client = self.store.read(|book, _| book.client(&own).cloned());
         // The lab may have changed since the layer looked.

@@ -9,6 +9,7 @@ use tonic::{Code, Status};
 
 use super::names::LEASES;
 use super::{Clients, names, refusal};
+use crate::auth::Caller;
 use crate::fault::Fault;
 use crate::lease::{
     self, Command, ConditionKind, CreateLease, LeaseState, Name, ReleaseLease, Timestamp,
@@ -33,9 +34,16 @@ impl Clients {
     /// Returns as soon as a lease waits no more, or after `longest`.
     ///
     /// # Errors
-    /// NOT_FOUND, also where it goes meanwhile; UNAVAILABLE where the server stops.
-    pub(super) async fn wait(&self, name: &Name, longest: Duration) -> Result<(), Fault> {
-        self.wait_until(name, Instant::now() + longest).await?;
+    /// NOT_FOUND, also where it goes meanwhile; UNAVAILABLE where the server stops;
+    /// UNAUTHENTICATED where the caller's token ends.
+    pub(super) async fn wait(
+        &self,
+        name: &Name,
+        caller: &Caller,
+        longest: Duration,
+    ) -> Result<(), Fault> {
+        let deadline = Instant::now() + longest;
+        self.wait_until(name, caller, deadline).await?;
         Ok(())
     }
 
@@ -47,14 +55,15 @@ impl Clients {
     pub(super) async fn create_or_release(
         &self,
         command: CreateLease,
+        caller: &Caller,
         longest: Duration,
     ) -> Result<(), Status> {
         let deadline = Instant::now() + longest;
-        let (name, caller) = (command.name.clone(), command.client.clone());
+        let (name, client) = (command.name.clone(), command.client.clone());
         let release = |if_revision| {
             Command::ReleaseLease(ReleaseLease {
                 name: name.clone(),
-                caller: caller.clone(),
+                caller: client.clone(),
                 if_revision,
             })
         };
@@ -74,7 +83,7 @@ impl Clients {
         let outcome = outcome.await.unwrap_or(Err(StoreError::Unknown));
         outcome.map_err(refusal::status)?;
         loop {
-            let revision = match self.wait_until(&name, deadline).await {
+            let revision = match self.wait_until(&name, caller, deadline).await {
                 Ok(Waited::Decided) => break,
                 Ok(Waited::InVain(revision)) => revision,
                 Err(fault) => {
@@ -99,11 +108,20 @@ impl Clients {
         Ok(())
     }
 
-    async fn wait_until(&self, name: &Name, deadline: Instant) -> Result<Waited, Fault> {
+    async fn wait_until(
+        &self,
+        name: &Name,
+        caller: &Caller,
+        deadline: Instant,
+    ) -> Result<Waited, Fault> {
         let mut stopping = self.stopping.subscribe();
         // Before the first look, so that nothing is missed.
         let mut wake = self.store.wake(name);
         let mut over = std::pin::pin!(sleep_until(deadline));
+        let ended = caller
+            .clone()
+            .ended(self.tokens.clone(), self.store.clone());
+        let mut ended = std::pin::pin!(ended);
         loop {
             let look = |now: Timestamp, lease: &lease::Lease| (lease.state(now), lease.revision);
             let found = self
@@ -117,6 +135,7 @@ impl Clients {
                 biased;
                 () = wake.touched() => {}
                 () = &mut over => return Ok(Waited::InVain(revision)),
+                fault = &mut ended => return Err(fault),
                 _ = stopping.wait_for(|stopping| *stopping) => {
                     let lease = names::format(&name.namespace, LEASES, &name.id);
                     return Err(refusal::stopping().with_metadata("lease", lease));

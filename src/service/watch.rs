@@ -27,6 +27,7 @@ use std::sync::Arc;
 use std::time::Duration;
 use std::vec::IntoIter;
 
+use futures_util::future::BoxFuture;
 use futures_util::stream;
 use tokio::sync::watch::Receiver;
 use tokio::time::{Instant, sleep_until};
@@ -35,8 +36,10 @@ use tonic::{Code, Response, Status};
 use super::convert::ExporterLabels;
 use super::lists::{ExporterList, LeaseList};
 use super::{Clients, page, refusal};
+use crate::auth::Caller;
 use crate::fault::Fault;
 use crate::lease::{Book, Change, Exporter, Lease, LeaseQuery, Name, Record, Settings, Timestamp};
+use crate::load::Wait;
 use crate::proto::jumpstarter::client::v1 as pb;
 use crate::proto::wkt;
 use crate::store::{Commit, Effect, Forgotten, Store, Wake};
@@ -57,13 +60,26 @@ const CHUNK: usize = 64;
 
 impl Clients {
     /// An answer that goes on.
-    pub(super) fn watch<T: Default>(&self, scope: Scope, follow: &Follow) -> Response<T> {
+    ///
+    /// # Errors
+    /// RESOURCE_EXHAUSTED or UNAVAILABLE where there are too many.
+    pub(super) fn watch<T: Default>(
+        &self,
+        scope: Scope,
+        caller: &Caller,
+        follow: &Follow,
+    ) -> Result<Response<T>, Fault> {
+        let wait = self.load.stream(caller.usage().cloned())?;
+        let ended = caller
+            .clone()
+            .ended(self.tokens.clone(), self.store.clone());
         let watch = Watch::new(
             self.store.clone(),
             self.labels.clone(),
             self.stopping.subscribe(),
             scope,
             follow.last_event_id.as_deref(),
+            (wait, Box::pin(ended)),
         );
         let events = stream::unfold(watch, async |mut watch| {
             let event = watch.next().await?;
@@ -71,21 +87,22 @@ impl Clients {
         });
         let mut response = Response::new(T::default());
         response.extensions_mut().insert(Events::new(events));
-        response
+        Ok(response)
     }
 
     /// The same for a list, which is always followed as a whole.
     ///
     /// # Errors
-    /// INVALID_ARGUMENT where one of its pages was asked for.
+    /// Those of a watch; INVALID_ARGUMENT where one of its pages was asked for.
     pub(super) fn watch_list<T: Default>(
         &self,
         scope: Scope,
+        caller: &Caller,
         page_token: &str,
         follow: &Follow,
     ) -> Result<Response<T>, Fault> {
         if page_token.is_empty() {
-            return Ok(self.watch(scope, follow));
+            return self.watch(scope, caller, follow);
         }
         Err(page::invalid(
             "pageToken",
@@ -112,8 +129,12 @@ struct Watch {
     /// When to tell the next one, if no event does.
     next_bookmark: Instant,
     ready: VecDeque<Event>,
-    /// The one lease there was is gone.
+    /// The one lease there was is gone, or the caller may see no more.
     is_over: bool,
+    /// Its place among all that wait.
+    _wait: Wait,
+    /// Ready when the caller's token ends.
+    ended: BoxFuture<'static, Fault>,
 }
 
 /// What wakes a watch.
@@ -135,6 +156,7 @@ impl Watch {
         stopping: Receiver<bool>,
         scope: Scope,
         last_event_id: Option<&str>,
+        (wait, ended): (Wait, BoxFuture<'static, Fault>),
     ) -> Self {
         // Before the first look, so that nothing is missed.
         let news = match &scope {
@@ -154,6 +176,8 @@ impl Watch {
             next_bookmark: Instant::now() + QUIET,
             ready: VecDeque::new(),
             is_over: false,
+            _wait: wait,
+            ended,
         };
         let resumed = last_event_id.and_then(|id| id.parse().ok());
         match resumed.filter(|revision| watch.commits_since(*revision).is_ok()) {
@@ -187,6 +211,10 @@ impl Watch {
                 biased;
                 _ = self.stopping.wait_for(|stopping| *stopping) => {
                     return Some(Err(refusal::stopping().into()));
+                }
+                fault = &mut self.ended => {
+                    self.is_over = true;
+                    return Some(Err(fault.into()));
                 }
                 () = self.news.come() => {}
                 () = sleep_until(self.next_bookmark), if self.told != self.seen => {

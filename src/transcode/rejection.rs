@@ -15,7 +15,7 @@ use prost::Message as _;
 use tonic::Code;
 
 use super::{metadata, negotiate};
-use crate::fault::{ETAG_MISMATCH, Fault, tell_request_id};
+use crate::fault::{BODY_TOO_SLOW, ETAG_MISMATCH, Fault, tell_request_id};
 use crate::proto::google::rpc;
 use crate::proto::json;
 
@@ -83,6 +83,24 @@ impl Rejection {
         }
     }
 
+    /// 414: the URL is too long (RFC 9110, section 15.5.15).
+    pub fn url_too_long(what: &str, limit: usize) -> Self {
+        let message = format!("the {what} is longer than {limit} bytes");
+        Self {
+            http: StatusCode::URI_TOO_LONG,
+            ..Fault::invalid_argument("URL_TOO_LONG", message).into()
+        }
+    }
+
+    /// 431: there are too many header fields (RFC 6585, section 5).
+    pub fn too_many_headers(limit: usize) -> Self {
+        let message = format!("the request has more than {limit} header fields");
+        Self {
+            http: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            ..Fault::invalid_argument("TOO_MANY_HEADERS", message).into()
+        }
+    }
+
     /// 500, of which the caller learns nothing; the log does.
     pub fn internal(cause: impl Error) -> Self {
         tracing::error!(error = %cause, "a response could not be written as JSON");
@@ -93,7 +111,8 @@ impl Rejection {
 /// Reads a request's body.
 ///
 /// # Errors
-/// 413 where it is longer than `limit` bytes; INVALID_ARGUMENT where it breaks off.
+/// 413 where it is longer than `limit` bytes; INVALID_ARGUMENT where it breaks off; a status that
+/// the body fails with.
 pub async fn read(body: Body, limit: usize) -> Result<Bytes, Rejection> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
@@ -109,6 +128,14 @@ pub async fn read(body: Body, limit: usize) -> Result<Bytes, Rejection> {
             http: StatusCode::PAYLOAD_TOO_LARGE,
             ..fault.into()
         });
+    }
+    // Who gave up on the body says why.
+    let mut cause: Option<&(dyn Error + 'static)> = Some(&*failure);
+    while let Some(error) = cause {
+        if let Some(status) = error.downcast_ref::<tonic::Status>() {
+            return Err(status.clone().into());
+        }
+        cause = error.source();
     }
     Err(Fault::invalid_argument(
         "BODY_INCOMPLETE",
@@ -146,10 +173,10 @@ impl From<tonic::Status> for Rejection {
                 }
             }
         };
-        let http = if reason(&proto).is_some_and(|reason| reason == ETAG_MISMATCH) {
-            StatusCode::PRECONDITION_FAILED
-        } else {
-            http_status(status.code())
+        let http = match reason(&proto).as_deref() {
+            Some(ETAG_MISMATCH) => StatusCode::PRECONDITION_FAILED,
+            Some(BODY_TOO_SLOW) => StatusCode::REQUEST_TIMEOUT,
+            _ => http_status(status.code()),
         };
         let headers = Box::new(metadata::response(status.metadata().clone()));
         Self {
@@ -157,6 +184,15 @@ impl From<tonic::Status> for Rejection {
             status: proto,
             headers,
         }
+    }
+}
+
+impl From<Rejection> for tonic::Status {
+    /// The same for gRPC, which has no HTTP status to give.
+    fn from(rejection: Rejection) -> Self {
+        let code = Code::from_i32(rejection.status.code);
+        let details = rejection.status.encode_to_vec();
+        Self::with_details(code, rejection.status.message, details.into())
     }
 }
 

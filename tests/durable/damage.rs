@@ -114,6 +114,7 @@ fn records() -> Vec<Change> {
             labels: Labels::from([("text", text.as_str())]),
             username: None,
             uid: None,
+            provisioned: false,
             revision: 2,
         })))
     };

@@ -125,6 +125,7 @@ fn changes(random: &mut Random, revision: u64, present: &Records) -> Vec<Change>
             labels: Labels::from([("text", text.as_str())]),
             username: None,
             uid: None,
+            provisioned: false,
             revision,
         }))));
     }

@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use jumpstarter_gateway::auth::{AuthLayer, Tokens};
+use jumpstarter_gateway::config;
 use jumpstarter_gateway::lab;
 use jumpstarter_gateway::lease::{Name, Settings, Timestamp};
 use jumpstarter_gateway::server::{self, Readiness};
@@ -82,13 +83,11 @@ impl Gateway {
         let gateway = server::gateway(clients, &auth, limits, readiness, &origins).unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
-        tokio::spawn(server::serve(
-            listener,
-            gateway,
-            None,
-            std::future::pending(),
-            Duration::from_secs(1),
-        ));
+        tokio::spawn(async move {
+            let limits = config::Limits::default();
+            let (forever, grace) = (std::future::pending(), Duration::from_secs(1));
+            server::serve(listener, gateway, None, &limits, forever, grace).await;
+        });
         Self {
             address,
             store,

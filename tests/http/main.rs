@@ -17,6 +17,7 @@ mod grpc;
 mod layers;
 mod leases;
 mod library;
+mod limits;
 mod oidc;
 mod refusals;
 mod reload;

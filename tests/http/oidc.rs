@@ -56,7 +56,8 @@ struct Shared {
     url: String,
     keys: Vec<Jwk>,
     mood: Mood,
-    /// How often the keys were asked for.
+    /// How often the configuration was asked for, and how often the keys.
+    discovered: usize,
     asked: usize,
 }
 
@@ -125,6 +126,7 @@ impl Issuer {
             url: url.clone(),
             keys: vec![],
             mood: Mood::Well,
+            discovered: 0,
             asked: 0,
         };
         let issuer = Self {
@@ -152,6 +154,10 @@ impl Issuer {
         self.shared.lock().unwrap().asked
     }
 
+    fn discovered(&self) -> usize {
+        self.shared.lock().unwrap().discovered
+    }
+
     fn claims(&self, user: &str) -> Value {
         json!({"iss": self.url, "sub": user, "aud": ["jumpstarter", "else"], "exp": 4_000_000_000_u64})
     }
@@ -168,7 +174,9 @@ impl Issuer {
 
 async fn axum_serve(listener: TcpListener, router: Router) {
     let forever = std::future::pending();
-    jumpstarter_gateway::server::serve(listener, router, None, forever, Duration::ZERO).await;
+    let limits = jumpstarter_gateway::config::Limits::default();
+    jumpstarter_gateway::server::serve(listener, router, None, &limits, forever, Duration::ZERO)
+        .await;
 }
 
 fn axum_json(body: &Value) -> Response {
@@ -176,7 +184,11 @@ fn axum_json(body: &Value) -> Response {
 }
 
 async fn configuration(State(issuer): State<Issuer>) -> Response {
-    let url = issuer.shared.lock().unwrap().url.clone();
+    let url = {
+        let mut shared = issuer.shared.lock().unwrap();
+        shared.discovered += 1;
+        shared.url.clone()
+    };
     issuer
         .answer(json!({"issuer": url, "jwks_uri": format!("{url}/keys")}))
         .await
@@ -195,6 +207,15 @@ async fn keys_of(State(issuer): State<Issuer>) -> Response {
 const PAUSE: Duration = Duration::from_millis(20);
 
 async fn gateway(issuer: &Issuer, provision: bool) -> Gateway {
+    let pace = Pace {
+        pause: PAUSE,
+        patience: Duration::from_millis(500),
+        ..Pace::default()
+    };
+    gateway_with(issuer, provision, pace).await
+}
+
+async fn gateway_with(issuer: &Issuer, provision: bool, pace: Pace) -> Gateway {
     let trust = Trust {
         issuer: issuer.url.clone(),
         audience: "jumpstarter".to_owned(),
@@ -202,11 +223,6 @@ async fn gateway(issuer: &Issuer, provision: bool) -> Gateway {
         username_prefix: "dex:".to_owned(),
         provision,
         authorities: None,
-    };
-    let pace = Pace {
-        pause: PAUSE,
-        patience: Duration::from_millis(500),
-        ..Pace::default()
     };
     let sources = Sources {
         trusted: vec![trust],
@@ -324,6 +340,16 @@ async fn new_keys_are_found_and_unknown_ones_are_not_asked_for_all_the_time() {
         .refused(401, 16, "TOKEN_UNKNOWN_KEY", "");
     issuer.publish(&[&first, &second]);
     assert_eq!(until_not(&gateway, &token, 401).await.status, 200);
+    // A key that is gone takes what it has signed with it, also what was known.
+    let known = first.sign(&issuer.claims("Ann"));
+    assert_eq!(shown(&gateway, &known).await.status, 200);
+    let third = Key::new("three", Algorithm::ES256);
+    issuer.publish(&[&third]);
+    let newest = third.sign(&issuer.claims("Ann"));
+    assert_eq!(until_not(&gateway, &newest, 401).await.status, 200);
+    shown(&gateway, &known)
+        .await
+        .refused(401, 16, "TOKEN_UNKNOWN_KEY", "");
 }
 
 #[tokio::test]
@@ -356,6 +382,34 @@ async fn an_issuer_that_fails_stops_only_those_it_has_not_spoken_for() {
         200,
         "the key is known"
     );
+}
+
+/// Else whoever hangs up could have the issuer asked as often as it likes.
+#[tokio::test]
+async fn a_question_goes_on_without_those_who_asked_it() {
+    let key = Key::new("one", Algorithm::ES256);
+    let issuer = Issuer::start(&[&key]).await;
+    issuer.is(Mood::Slow);
+    let pace = Pace {
+        pause: Duration::from_secs(3600),
+        patience: Duration::from_millis(500),
+        ..Pace::default()
+    };
+    let gateway = gateway_with(&issuer, false, pace).await;
+    let ann = gateway.as_holder_of(&key.sign(&issuer.claims("Ann")));
+    let impatient = tokio::spawn({
+        let ann = ann.clone();
+        async move { ann.get(LEASES).await }
+    });
+    while issuer.discovered() == 0 {
+        tokio::task::yield_now().await;
+    }
+    impatient.abort();
+    assert!(impatient.await.unwrap_err().is_cancelled());
+    // The next one waits for the same answer, or finds that there was none.
+    let refused = ann.get(LEASES).await;
+    refused.refused(503, 14, "ISSUER_UNAVAILABLE", "cannot be asked");
+    assert_eq!(issuer.discovered(), 1);
 }
 
 #[tokio::test]
@@ -436,6 +490,30 @@ async fn a_user_without_a_client_is_given_one_where_that_is_wanted() {
         lease["client"], "namespaces/lab/clients/grace-hopper",
         "{lease}"
     );
-    // From now on it is known.
+    // From now on it is known, also when the lab file has been read again.
     assert_eq!(grace.get(LEASES).await.status, 200);
+    let lab = lab_of(LAB);
+    gateway.store.submit(lab.into_command()).await.unwrap();
+    assert_eq!(grace.get(LEASES).await.status, 200);
+    // Its name, and with it its lease, never becomes another's.
+    let other = gateway.as_holder_of(&key.sign(&issuer.claims("grace_hopper")));
+    let request = other.request("GET", LEASES);
+    let refused = answer(request.header("jumpstarter-namespace", "lab")).await;
+    refused.refused(403, 7, "CLIENT_MISMATCH", "lab/grace-hopper");
+    // The lab file may give the user another client.
+    let declared = format!(
+        "{LAB}---\napiVersion: jumpstarter.dev/v1alpha1\nkind: Client\n\
+         metadata: {{name: grace, namespace: lab}}\nspec: {{username: 'dex:Grace.Hopper'}}\n"
+    );
+    let lab = lab_of(&declared);
+    gateway.store.submit(lab.into_command()).await.unwrap();
+    let created = grace.json("POST", LEASES, body).await.value();
+    assert_eq!(
+        created["client"], "namespaces/lab/clients/grace",
+        "{created}"
+    );
+}
+
+fn lab_of(text: &str) -> lab::Lab {
+    lab::parse([("lab.yaml", text)]).unwrap()
 }

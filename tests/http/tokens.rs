@@ -289,6 +289,16 @@ async fn a_challenge_says_what_to_do() {
         basic.header("www-authenticate"),
         "Bearer realm=\"jumpstarter\", error=\"invalid_request\", error_description=\"malformed authorization header\""
     );
+    // gRPC clients find the same among the metadata.
+    let called = gateway
+        .as_holder_of("guess")
+        .request("POST", "/jumpstarter.client.v1.ClientService/ListExporters");
+    let called = answer(called.header("content-type", "application/grpc")).await;
+    assert_eq!(called.header("grpc-status"), "16", "{called:?}");
+    assert_eq!(
+        called.header("www-authenticate"),
+        wrong.header("www-authenticate")
+    );
 }
 
 #[tokio::test]

@@ -216,6 +216,7 @@ impl Actor {
                 labels,
                 username: None,
                 uid: None,
+                provisioned: false,
                 revision: 0,
             }
         });

@@ -214,6 +214,7 @@ impl Play {
             labels,
             username: None,
             uid: None,
+            provisioned: false,
             revision: 0,
         };
         self.clients.insert(step.word(0).to_owned(), client);

@@ -15,6 +15,7 @@ fn client(name: &str) -> Client {
         labels: Labels::default(),
         username: None,
         uid: None,
+        provisioned: false,
         revision: 0,
     }
 }
@@ -107,10 +108,8 @@ fn a_token_has_upstreams_form() {
         }
     );
     // What is remembered ends all the same.
-    assert_eq!(
-        accepted(&tokens, &token, ends - Duration::new(0, 1)),
-        identity
-    );
+    let again = accepted(&tokens, &token, ends - Duration::new(0, 1));
+    assert_eq!(again.id, identity.id);
     let fault = tokens.authenticate(&token, ends).unwrap_err();
     assert_eq!(fault.reason(), "TOKEN_EXPIRED");
     assert!(fault.to_string().contains("token is expired"), "{fault}");
@@ -349,4 +348,54 @@ fn an_end_that_cannot_be_kept_is_no_rotation() {
         (fault.code(), fault.reason()),
         (Code::Unavailable, "KEYS_UNWRITABLE")
     );
+}
+
+/// Whatever is wrong with the other files.
+#[test]
+fn what_was_ended_is_ended_though_the_tokens_file_cannot_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let listed = folder.path().join("tokens.csv");
+    std::fs::write(&listed, "old,client:lab:ann\n").unwrap();
+    let server = Tokens::open(Sources {
+        listed: Some(listed.clone()),
+        ..kept(&folder)
+    });
+    let (server, command) = (server.unwrap(), Tokens::open(kept(&folder)).unwrap());
+    let token = issued(&server).token;
+    let identity = accepted(&server, &token, NOON);
+    let changes = server.changes();
+    std::fs::write(&listed, "nonsense").unwrap();
+    command.revoke(&identity.id, None, NOON).unwrap();
+    let error = server.reload().unwrap_err().to_string();
+    assert!(error.contains("tokens.csv:1"), "{error}");
+    assert_eq!(refusal(&server, &token, NOON), "TOKEN_REVOKED");
+    let fault = server.expect_good(&identity, NOON).unwrap_err();
+    assert_eq!(fault.reason(), "TOKEN_REVOKED");
+    assert!(changes.has_changed().unwrap());
+    accepted(&server, "old", NOON);
+}
+
+#[test]
+fn a_reload_forgets_nobody_whose_key_is_still_there() {
+    let folder = tempfile::tempdir().unwrap();
+    let tokens = Tokens::open(kept(&folder)).unwrap();
+    let (old, identity) = {
+        let token = issued(&tokens).token;
+        let identity = accepted(&tokens, &token, NOON);
+        (token, identity)
+    };
+    let is_known = || matches!(tokens.known(&old, NOON), Ok(Known::Good(_)));
+    let both = tokens.rotate_key().and_then(|_| tokens.reload());
+    both.unwrap();
+    assert!(is_known());
+    // The old key stands behind the new one; without it nothing of it is left.
+    let keys = std::fs::read_to_string(folder.path().join(KEYS)).unwrap();
+    let end = keys.find("-----END").unwrap();
+    let first = end + keys[end..].find('\n').unwrap() + 1;
+    std::fs::write(folder.path().join(KEYS), &keys[..first]).unwrap();
+    tokens.reload().unwrap();
+    assert!(!is_known());
+    let fault = tokens.expect_good(&identity, NOON).unwrap_err();
+    assert_eq!(fault.reason(), "TOKEN_UNKNOWN_KEY");
+    assert_eq!(refusal(&tokens, &old, NOON), "TOKEN_UNKNOWN_KEY");
 }

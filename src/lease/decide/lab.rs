@@ -81,13 +81,16 @@ pub(super) fn provision(book: &Book, name: &Name, username: &str) -> Vec<Change>
         labels: Labels::default(),
         username: Some(username.to_owned()),
         uid: None,
+        provisioned: true,
         revision: book.revision() + 1,
     };
     vec![Change::Put(Record::Client(Arc::new(client)))]
 }
 
 /// The lab file as it is now, in place of the one before. What exporters have told us of
-/// themselves is kept, and so are all leases.
+/// themselves is kept, and so are all leases, and clients that were made for users (rule B13): a
+/// name stays with the user who has it, so that nobody is ever given another's leases. The lab file
+/// takes such a client over by its name, and in place of it by its user.
 pub(super) fn replace(
     book: &Book,
     exporters: &[DeclaredExporter],
@@ -113,6 +116,7 @@ pub(super) fn replace(
             present.labels == client.labels
                 && present.username == client.username
                 && present.uid == client.uid
+                && present.provisioned == client.provisioned
         };
         if !present.is_some_and(unchanged) {
             let client = Client {
@@ -136,6 +140,7 @@ pub(super) fn replace(
             changes.push(Change::Put(Record::Policy(Arc::new(policy))));
         }
     }
+    let users: BTreeSet<(&str, &str)> = clients.iter().filter_map(user).collect();
     let exporters = exporters
         .iter()
         .map(|exporter| (Kind::Exporter, &exporter.name));
@@ -143,11 +148,28 @@ pub(super) fn replace(
     let policies = policies.iter().map(|policy| (Kind::Policy, &policy.name));
     let declared: BTreeSet<(Kind, &Name)> = exporters.chain(clients).chain(policies).collect();
     for record in book.lab_records() {
-        if !declared.contains(&(record.kind(), record.name())) {
+        let is_declared = declared.contains(&(record.kind(), record.name()));
+        if !is_declared && !stays(&record, &users) {
             changes.push(Change::Remove(record.kind(), record.name().clone()));
         }
     }
     changes
+}
+
+/// The user that a client is of, in its namespace.
+fn user(client: &Client) -> Option<(&str, &str)> {
+    let username = client.username.as_deref()?;
+    Some((&client.name.namespace, username))
+}
+
+/// A client that was made for a user who has none in the lab file.
+fn stays(record: &Record, users: &BTreeSet<(&str, &str)>) -> bool {
+    match record {
+        Record::Client(client) => {
+            client.provisioned && user(client).is_some_and(|user| !users.contains(&user))
+        }
+        Record::Exporter(_) | Record::Policy(_) | Record::Lease(_) => false,
+    }
 }
 
 type Decision = Result<Vec<Change>, Refusal>;

@@ -5,6 +5,7 @@ use tokio::sync::watch::Sender;
 use super::*;
 use crate::lab;
 use crate::lease::{Command, CreateLease, Duration as Span, ReleaseLease};
+use crate::load::Load;
 use crate::service::LabelRules;
 use crate::store::Memory;
 
@@ -48,7 +49,17 @@ async fn release(store: &Store, name: &Name) {
 
 fn watch(store: &Store, stopping: &Sender<bool>, scope: Scope) -> Watch {
     let labels = Arc::new(ExporterLabels::new(LabelRules::default()));
-    Watch::new(store.clone(), labels, stopping.subscribe(), scope, None)
+    let staying: BoxFuture<'static, Fault> = Box::pin(std::future::pending());
+    let place = Load::default().stream(None).unwrap();
+    let stopping = stopping.subscribe();
+    Watch::new(
+        store.clone(),
+        labels,
+        stopping,
+        scope,
+        None,
+        (place, staying),
+    )
 }
 
 fn all_leases() -> Scope {

@@ -70,6 +70,7 @@ impl Reader {
             labels: labels(kept.labels),
             username: kept.username,
             uid: kept.uid.map(Arc::from),
+            provisioned: kept.provisioned,
             revision: kept.revision,
         })
     }

@@ -53,6 +53,7 @@ fn client(client: &Client) -> pb::Client {
         labels: labels(&client.labels),
         username: client.username.clone(),
         uid: client.uid.as_deref().map(str::to_owned),
+        provisioned: client.provisioned,
     }
 }
 

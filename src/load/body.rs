@@ -1,0 +1,147 @@
+//! A request's body that has to arrive in time. As long as more of it is waited for it is a wait
+//! like any other. Knows nothing of what is in it.
+
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tokio::time::{Sleep, sleep};
+use tonic::{Code, Status};
+use tower::BoxError;
+
+use super::{Load, Usage, Wait};
+use crate::fault::{BODY_TOO_SLOW, Fault};
+
+/// See [`Load::timely`]. What it fails with is the body's own error or a [`Status`].
+#[derive(Debug)]
+pub struct Timely<B> {
+    body: B,
+    load: Load,
+    client: Option<Arc<Usage>>,
+    /// None as long as nothing had to be waited for.
+    deadline: Option<Pin<Box<Sleep>>>,
+    wait: Option<Wait>,
+}
+
+impl<B> Timely<B> {
+    pub(super) fn new(body: B, load: Load, client: Option<Arc<Usage>>) -> Self {
+        Self {
+            body,
+            load,
+            client,
+            deadline: None,
+            wait: None,
+        }
+    }
+
+    /// There is nothing to read yet.
+    fn wait(&mut self, context: &mut Context<'_>) -> Poll<Status> {
+        if self.wait.is_none() {
+            match self.load.wait(self.client.clone()) {
+                Ok(wait) => self.wait = Some(wait),
+                Err(fault) => return Poll::Ready(fault.into()),
+            }
+        }
+        let Some(time) = self.load.body_time() else {
+            return Poll::Pending;
+        };
+        let deadline = self.deadline.get_or_insert_with(|| Box::pin(sleep(time)));
+        ready!(deadline.as_mut().poll(context));
+        let message = format!(
+            "the request body did not arrive within {} s",
+            time.as_secs()
+        );
+        let fault = Fault::new(Code::DeadlineExceeded, BODY_TOO_SLOW, message);
+        Poll::Ready(fault.into())
+    }
+}
+
+impl<B> Body for Timely<B>
+where
+    B: Body<Data = Bytes> + Unpin,
+    B::Error: Into<BoxError>,
+{
+    type Data = Bytes;
+    type Error = BoxError;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BoxError>>> {
+        match Pin::new(&mut self.body).poll_frame(context) {
+            Poll::Ready(frame) => {
+                self.wait = None;
+                Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
+            }
+            Poll::Pending => self
+                .wait(context)
+                .map(|status| Some(Err(Box::new(status) as BoxError))),
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::convert::Infallible;
+    use std::time::Duration;
+
+    use futures_util::{FutureExt, stream};
+    use http_body_util::{BodyExt, StreamBody};
+    use tokio::time::Instant;
+
+    use super::super::Bounds;
+    use super::*;
+
+    /// One byte every five seconds, without end.
+    fn trickle() -> impl Body<Data = Bytes, Error = Infallible> + Unpin {
+        let bytes = stream::unfold((), async |()| {
+            sleep(Duration::from_secs(5)).await;
+            Some((Ok(Frame::data(Bytes::from_static(b"x"))), ()))
+        });
+        StreamBody::new(Box::pin(bytes))
+    }
+
+    fn status(error: &BoxError) -> &Status {
+        error.downcast_ref().unwrap()
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_body_that_trickles_is_cut_off() {
+        let bounds = Bounds {
+            body_time: Duration::from_secs(12),
+            ..Bounds::NONE
+        };
+        let began = Instant::now();
+        let body = Load::new(bounds).timely(trickle(), None);
+        let error = body.collect().await.unwrap_err();
+        assert_eq!(status(&error).code(), Code::DeadlineExceeded);
+        assert_eq!(began.elapsed().as_secs(), 12);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_slow_body_is_one_of_its_clients_waits() {
+        let bounds = Bounds {
+            waits_per_client: 1,
+            ..Bounds::NONE
+        };
+        let load = Load::new(bounds);
+        let ada = load.client("ada".into());
+        let mut first = load.timely(trickle(), Some(ada.clone()));
+        let mut second = load.timely(trickle(), Some(ada.clone()));
+        assert!(first.frame().now_or_never().is_none());
+        let error = second.frame().await.unwrap().unwrap_err();
+        assert_eq!(status(&error).code(), Code::ResourceExhausted);
+        drop(first);
+        assert!(second.frame().await.unwrap().is_ok());
+    }
+}
