@@ -1,6 +1,7 @@
 //! Settings that change while the server runs: SIGHUP brings those that can be taken over, names those
 //! that cannot, and leaves the server alone where there are mistakes.
 
+use std::io::Write as _;
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
@@ -83,6 +84,10 @@ async fn what_can_change_does_and_what_cannot_is_named() {
         .header("content-type", "application/json")
         .body(large);
     assert_eq!(answer(request).await.unwrap().0, 413);
+    // What is no HTTP is worth a line for those who look closely.
+    let address = server.url.strip_prefix("http://").unwrap();
+    let mut stranger = std::net::TcpStream::connect(address).unwrap();
+    stranger.write_all(b"nonsense\r\n\r\n").unwrap();
     server.logged("DEBUG").await;
 
     gateway.set("log = 'debug'\n");
