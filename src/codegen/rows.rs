@@ -129,8 +129,8 @@ fn row(binding: &Binding) -> TokenStream {
     let body = body(binding);
     let response_body = match &binding.response_body {
         Some(field) if !is_http_body(field) => {
-            let json = field.json_name();
-            quote!(Some(#json))
+            let (name, unset) = (field.json_name(), unset(field));
+            quote!(Some(transcode::Selected { name: #name, unset: #unset }))
         }
         _ => quote!(None),
     };
@@ -154,6 +154,22 @@ fn row(binding: &Binding) -> TokenStream {
             response_body: #response_body,
             mask: #mask,
         }
+    }
+}
+
+/// What ProtoJSON says of a field that is not set, where something has to be said.
+fn unset(field: &FieldDescriptor) -> String {
+    match field.kind() {
+        _ if field.is_list() => "[]".to_owned(),
+        _ if field.is_map() => "{}".to_owned(),
+        _ if field.supports_presence() => "null".to_owned(),
+        Kind::Bool => "false".to_owned(),
+        Kind::String | Kind::Bytes => "\"\"".to_owned(),
+        Kind::Enum(of) => format!("{:?}", of.default_value().name()),
+        Kind::Int64 | Kind::Uint64 | Kind::Sint64 | Kind::Fixed64 | Kind::Sfixed64 => {
+            "\"0\"".to_owned()
+        }
+        _ => "0".to_owned(),
     }
 }
 

@@ -80,12 +80,12 @@ pub fn services(pool: &DescriptorPool, packages: &[&str]) -> Result<Vec<Service>
     {
         let mut bindings = vec![];
         for rpc in descriptor.methods() {
-            for rule in rules(&rpc) {
-                let binding = Binding::new(&rpc, &rule).map_err(|what| RuleError {
-                    rpc: rpc.full_name().to_owned(),
-                    what,
-                })?;
-                bindings.push(binding);
+            let refused = |what| RuleError {
+                rpc: rpc.full_name().to_owned(),
+                what,
+            };
+            for rule in rules(&rpc).map_err(refused)? {
+                bindings.push(Binding::new(&rpc, &rule).map_err(refused)?);
             }
         }
         if !bindings.is_empty() {
@@ -121,17 +121,17 @@ fn refuse_conflicts(services: &[Service]) -> Result<(), RuleError> {
 }
 
 /// The HTTP rule of an rpc and its additional bindings; empty where it is not annotated.
-fn rules(rpc: &MethodDescriptor) -> Vec<DynamicMessage> {
+fn rules(rpc: &MethodDescriptor) -> Result<Vec<DynamicMessage>, String> {
     let pool = rpc.parent_pool();
     let Some(extension) = pool.get_extension_by_name("google.api.http") else {
-        return vec![];
+        return Ok(vec![]);
     };
     let options = rpc.options();
     if !options.has_extension(&extension) {
-        return vec![];
+        return Ok(vec![]);
     }
     let Value::Message(rule) = options.get_extension(&extension).into_owned() else {
-        return vec![];
+        return Ok(vec![]);
     };
     let additional = rule
         .get_field_by_name("additional_bindings")
@@ -142,8 +142,16 @@ fn rules(rpc: &MethodDescriptor) -> Vec<DynamicMessage> {
         .unwrap_or_default();
     let additional = additional.iter().filter_map(Value::as_message).cloned();
     let mut rules: Vec<DynamicMessage> = additional.collect();
+    if rules
+        .iter()
+        .any(|rule| present(rule, "additional_bindings").is_some())
+    {
+        return Err(
+            "additional_bindings must not have additional_bindings of their own".to_owned(),
+        );
+    }
     rules.insert(0, rule);
-    rules
+    Ok(rules)
 }
 
 impl Binding {
@@ -345,7 +353,10 @@ impl Role {
         match name.strip_prefix("google.protobuf.") {
             None | Some("Empty") => Self::Message(message),
             Some("Struct" | "Value" | "ListValue" | "Any") => Self::Opaque,
-            Some(_) => Self::Text,
+            Some("Timestamp" | "Duration" | "FieldMask") => Self::Text,
+            Some(wrapper) if wrapper.ends_with("Value") => Self::Text,
+            // Descriptors of APIs and the like, which nobody writes into a URL.
+            Some(_) => Self::Opaque,
         }
     }
 }

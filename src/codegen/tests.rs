@@ -73,6 +73,30 @@ fn a_malformed_template_is_refused() {
 }
 
 #[test]
+fn nested_bindings_are_refused() {
+    refused(
+        &rpc(
+            "get: '/v1/a' additional_bindings { get: '/v1/b' additional_bindings { get: '/v1/c' } }",
+        ),
+        &["additional_bindings of their own"],
+    );
+}
+
+#[test]
+fn a_selected_field_says_what_it_is_when_it_is_not_set() {
+    for (field, unset) in [
+        ("name", r#"\"\""#),
+        ("names", "[]"),
+        ("labels", "{}"),
+        ("inner", "null"),
+    ] {
+        let text = generated(&rpc(&format!("get: '/v1/x' response_body: '{field}'"))).unwrap();
+        let expected = format!("unset: \"{unset}\"");
+        assert!(text.contains(&expected), "`{expected}` is not in: {text}");
+    }
+}
+
+#[test]
 fn a_field_that_does_not_exist_is_refused() {
     let missing = "the field `nam`, which shop.v1.Ask does not have";
     refused(&rpc("get: '/v1/{nam}'"), &["the path names", missing]);

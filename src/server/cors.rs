@@ -43,6 +43,7 @@ fn layer(origins: &[String]) -> CorsLayer {
             header::CONTENT_TYPE,
             header::IF_MATCH,
             header::IF_NONE_MATCH,
+            HeaderName::from_static("grpc-timeout"),
             HeaderName::from_static("last-event-id"),
             HeaderName::from_static("prefer"),
             HeaderName::from_static("traceparent"),

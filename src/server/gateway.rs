@@ -12,14 +12,16 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, Either, ready};
-use http::header::ORIGIN;
-use http::{HeaderMap, Request};
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
+use http::{HeaderMap, Method, Request};
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Layer, Service, ServiceExt};
 use tower_http::cors::CorsLayer;
 
+use super::HEALTH;
+use super::host;
 use super::identify::identify;
-use super::{HEALTH, is_packed};
+use super::packing::is_packed;
 use crate::auth::{Authenticated, is_grpc};
 use crate::load::{Load, overloaded};
 use crate::transcode::{Call, Limits, Rejection, Taken, Transcoder};
@@ -74,8 +76,12 @@ impl Ways {
     /// future is small.
     fn answer(&self, request: Request<Body>) -> Way {
         let headers = request.headers();
+        // An OPTIONS that asks for no permission wants to know what is possible here.
+        let asks_nothing = request.method() == Method::OPTIONS
+            && !headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
         if let Some(cross_origin) = &self.cross_origin
             && headers.contains_key(ORIGIN)
+            && !asks_nothing
         {
             return Either::Right(Box::pin(cross_origin.clone().oneshot(request)));
         }
@@ -113,6 +119,9 @@ impl Ways {
         // One field is the id that every request is given, if it has brought none.
         if request.headers().len() > headers + 1 {
             return Some(Rejection::too_many_headers(headers));
+        }
+        if let Some(rejection) = host::refused(request) {
+            return Some(rejection);
         }
         let is_too_much = self.load.is_full() && !HEALTH.contains(&uri.path());
         is_too_much.then(|| overloaded("as many requests as it takes are under way").into())

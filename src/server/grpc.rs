@@ -1,18 +1,31 @@
-//! What native gRPC gets beside what tonic does: deadlines that hold, and errors that tell the id of
-//! their request, as over REST.
+//! What native gRPC gets beside what tonic does: deadlines that hold, errors that tell the id of
+//! their request, as over REST, and paths that nothing but gRPC gets through.
 
 use std::time::Duration;
 
 use axum::extract::Request;
 use axum::middleware::Next;
-use axum::response::Response;
-use http::{HeaderMap, HeaderValue};
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, HeaderValue, Method};
 use prost::Message as _;
 use tonic::{Code, Status};
 
+use crate::auth::is_grpc;
 use crate::fault;
 use crate::proto::google::rpc;
-use crate::transcode::{Deadline, REQUEST_ID};
+use crate::transcode::{Deadline, REQUEST_ID, Rejection, wrong_method};
+
+/// Refuses what is not gRPC on a path that is: tonic looks at neither the method nor the content
+/// type, and a web page of any origin may send text without asking first.
+pub async fn only(request: Request, next: Next) -> Response {
+    if request.method() != Method::POST {
+        return wrong_method(request.method(), request.uri().path(), &["POST"]);
+    }
+    if !is_grpc(request.headers()) {
+        return Rejection::not_grpc().into_response();
+    }
+    next.run(request).await
+}
 
 /// A call, but for no longer than its `grpc-timeout` allows, and `longest` at most.
 pub async fn native(longest: Duration, request: Request, next: Next) -> Response {

@@ -10,9 +10,11 @@ mod current;
 mod foundation;
 mod gateway;
 mod grpc;
+mod host;
 mod identify;
 mod listen;
 mod log;
+mod packing;
 mod patience;
 mod reload;
 mod retune;
@@ -32,15 +34,13 @@ use axum::response::Response;
 use axum::routing::get;
 use futures_util::TryFutureExt;
 use futures_util::future::{Either, ready};
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
-use http::{HeaderMap, Method, Request, StatusCode, Uri};
+use http::{Method, Request, StatusCode, Uri};
 use tonic::service::Routes;
 use tonic_health::ServingStatus;
 use tonic_health::pb::health_server::HealthServer;
 use tonic_health::server::{HealthReporter, HealthService};
+use tower::util::MapRequestLayer;
 use tower::{ServiceBuilder, ServiceExt, service_fn};
-use tower_http::compression::CompressionLayer;
-use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 use tower_http::decompression::RequestDecompression;
 
 pub use check::{Checked, check, lab_summary};
@@ -61,6 +61,7 @@ use crate::proto::jumpstarter::client::v1::client_service_http;
 use crate::proto::jumpstarter::client::v1::client_service_server::{self, ClientServiceServer};
 use crate::service::Clients;
 use crate::transcode::{Binding, Limits, Transcoder, wrong_method};
+use packing::{compression, is_packed, prepared};
 
 /// What gRPC's health service knows; the empty name is the whole server.
 const SERVICES: [&str; 2] = ["", client_service_server::SERVICE_NAME];
@@ -151,20 +152,25 @@ pub fn gateway(
         .route_layer(auth.clone())
         .route_layer(from_fn(move |request, next| {
             grpc::native(limits.longest_call, request, next)
-        }));
+        }))
+        .route_layer(from_fn(grpc::only));
     let open = Routes::new(health)
         .add_service(reflection().build_v1()?)
         .add_service(reflection().build_v1alpha()?)
         .into_axum_router()
         .reset_fallback()
-        .route_layer(from_fn_with_state(load.clone(), patience::streamed));
+        .route_layer(from_fn_with_state(load.clone(), patience::streamed))
+        .route_layer(from_fn(grpc::only));
     // Those who pack or can unpack go through layers that the others are spared. An encoding that
     // cannot be unpacked is refused by the transcoder, in the one shape of errors.
     let unpacked = rest
         .clone()
         .map_request(|request: Request<_>| request.map(Body::new));
     let unpack = RequestDecompression::new(unpacked).pass_through_unaccepted(true);
-    let packed = ServiceBuilder::new().layer(compression()).service(unpack);
+    let packed = ServiceBuilder::new()
+        .map_request(prepared)
+        .layer(compression())
+        .service(unpack);
     // What no other route takes belongs to the transcoder, which also answers 404.
     let transcoder = rest.clone();
     let fallback = service_fn(move |request: Request<Body>| {
@@ -182,6 +188,7 @@ pub fn gateway(
     });
     let router = docs::router()
         .layer(compression())
+        .layer(MapRequestLayer::new(prepared))
         .route_layer(from_fn_with_state(load.clone(), patience::limited))
         .route(HEALTH[0], get(async || "ok\n"))
         .route(HEALTH[1], get(async move || readiness.check()))
@@ -199,17 +206,6 @@ pub fn gateway(
         load,
         limits,
     ))
-}
-
-/// A request that is packed, or whose answer may be.
-fn is_packed(headers: &HeaderMap) -> bool {
-    headers.contains_key(ACCEPT_ENCODING) || headers.contains_key(CONTENT_ENCODING)
-}
-
-/// Packs answers for those who can unpack them, save streams: what happens is told at once.
-fn compression() -> CompressionLayer<impl Predicate> {
-    let lines = NotForContentType::const_new("application/x-ndjson");
-    CompressionLayer::new().compress_when(DefaultPredicate::new().and(lines))
 }
 
 fn unknown_rpc(path: &str) -> Response {

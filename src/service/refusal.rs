@@ -70,10 +70,12 @@ pub fn stopping() -> Fault {
     Fault::new(Code::Unavailable, "STOPPING", message).with_retry(1)
 }
 
-/// The revision that an `If-Match` header insists on (rule K20); none where it insists on nothing.
+/// The revision that an `If-Match` header insists on (rule K20); none where it insists on nothing. An
+/// ETag that is not of this server's making stands for [`NEVER`]: it is compared, and matches nothing
+/// (RFC 9110, section 13.1.1).
 ///
 /// # Errors
-/// INVALID_ARGUMENT where the header holds no ETag of this server.
+/// INVALID_ARGUMENT where the header holds no ETag, or several.
 pub fn if_match(metadata: &MetadataMap) -> Result<Option<u64>, Fault> {
     let Some(value) = metadata.get("if-match") else {
         return Ok(None);
@@ -82,15 +84,23 @@ pub fn if_match(metadata: &MetadataMap) -> Result<Option<u64>, Fault> {
     if value == "*" {
         return Ok(None);
     }
-    let tag = value
+    let (is_weak, tag) = match value.strip_prefix("W/") {
+        Some(tag) => (true, tag),
+        None => (false, value),
+    };
+    let tag = tag
         .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'));
-    match tag.and_then(|tag| tag.parse().ok()) {
-        Some(revision) => Ok(Some(revision)),
-        None => {
-            let message =
-                format!("If-Match takes one ETag as it was given, such as \"42\", not {value}");
-            Err(Fault::invalid_argument("INVALID_ETAG", message))
-        }
-    }
+        .and_then(|rest| rest.strip_suffix('"'))
+        .filter(|tag| !tag.contains(['"', ' ']));
+    let Some(tag) = tag else {
+        let message =
+            format!("If-Match takes one ETag as it was given, such as \"42\", not {value}");
+        return Err(Fault::invalid_argument("INVALID_ETAG", message));
+    };
+    let revision = tag.parse().ok();
+    let revision = revision.filter(|revision: &u64| !is_weak && revision.to_string() == tag);
+    Ok(Some(revision.unwrap_or(NEVER)))
 }
+
+/// A revision that no lease has: they are counted from 1.
+const NEVER: u64 = 0;

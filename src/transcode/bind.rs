@@ -14,13 +14,14 @@ use super::mask;
 use super::matcher::decode;
 use super::row::{Binding, Body, Field, Kind, Message};
 use crate::fault::{Fault, Violation};
+use crate::proto::json::{MAXIMUM_DEPTH, ONE_OF_SEVERAL};
 
 /// Binds a request. `captures` are the raw texts of the row's captures, `query` is the raw query
 /// string, `body` the whole body, of which it is known that it calls itself JSON if it is not empty.
 ///
 /// # Errors
 /// INVALID_ARGUMENT, naming the field by its JSON path or the query parameter.
-pub fn bind<'a, M: DeserializeOwned>(
+pub fn bind<'a, M: DeserializeOwned + PartialEq>(
     binding: &'static Binding,
     captures: impl Iterator<Item = &'a str>,
     query: Option<&str>,
@@ -33,7 +34,7 @@ pub fn bind<'a, M: DeserializeOwned>(
 ///
 /// # Errors
 /// As [`bind`].
-pub fn content<'a, M: DeserializeOwned>(
+pub fn content<'a, M: DeserializeOwned + PartialEq>(
     binding: &'static Binding,
     captures: impl Iterator<Item = &'a str>,
     query: Option<&str>,
@@ -43,10 +44,7 @@ pub fn content<'a, M: DeserializeOwned>(
     let mut entries = Vec::with_capacity(4);
     for (capture, raw) in binding.captures.iter().zip(captures) {
         let text = decode(raw, capture.multi).map_err(|why| invalid(dotted(capture.path), why))?;
-        entries.push(Entry {
-            path: Cow::Borrowed(capture.path),
-            given: Given::Text(text),
-        });
+        entries.push(Entry::new(capture.path, Given::Text(text)));
     }
     let query = query.filter(|query| !query.is_empty());
     for pair in query.into_iter().flat_map(|query| query.split('&')) {
@@ -64,44 +62,73 @@ pub fn content<'a, M: DeserializeOwned>(
                 (kind, Given::Text(content_type.into())),
                 (data, Given::Bytes(body)),
             ];
-            entries.extend(given.map(|(path, given)| Entry {
-                path: path.into(),
-                given,
-            }));
+            entries.extend(given.map(|(path, given)| Entry::new(path, given)));
         }
     } else if let Some((path, json)) = json_of(binding, body)? {
-        let masked = |mask: &Field| {
-            entries
-                .iter()
-                .any(|entry| entry.path.first() == Some(&mask))
-        };
-        let mask = match binding.mask {
-            Some(mask) if !masked(mask) => mask::implied(binding, json).map(|paths| (mask, paths)),
-            _ => None,
-        };
-        entries.push(Entry {
-            path: Cow::Borrowed(path),
-            given: Given::Json(json),
-        });
-        if let Some((mask, paths)) = mask {
-            entries.push(Entry {
-                path: Cow::Owned(vec![mask]),
-                given: Given::Text(paths.into()),
-            });
+        if let Some(mask) = binding.mask
+            && !entries.iter().any(|entry| *entry.path == [mask])
+            && let Some(paths) = mask::implied(binding, json)
+        {
+            entries.push(Entry::new(vec![mask], Given::Paths(paths)));
         }
+        entries.push(Entry::new(path, Given::Json(json)));
     }
     if entries.len() > 1 {
         entries.sort_by(|a, b| a.order().cmp(b.order()));
         refuse_twice(&entries)?;
     }
-    let root = || Node::root(&entries, binding.request);
-    // The way of the field that is wrong is looked for only once something is wrong.
+    let message = read(&entries, binding.request)?;
+    refuse_disagreement(&message, entries, binding.request)?;
+    Ok(message)
+}
+
+/// Reads a message from what is given for its fields. The way of the field that is wrong is looked
+/// for only once something is wrong.
+fn read<M: DeserializeOwned>(entries: &[Entry], request: &'static Message) -> Result<M, Fault> {
+    let root = || Node::root(entries, request);
     M::deserialize(root()).or_else(|_| {
         serde_path_to_error::deserialize(root()).map_err(|error| {
             let path = error.path().to_string();
-            explain(&path, error.into_inner(), binding.request)
+            let trouble = match error.into_inner() {
+                Trouble::Text(text) if has_space(entries, &path) => Trouble::Text(format!(
+                    "{text}; in a query `+` is a space, and %2B is a plus"
+                )),
+                trouble => trouble,
+            };
+            explain(&path, trouble, request)
         })
     })
+}
+
+/// A field of this way is given text with a space in it, which may have been meant as a plus.
+fn has_space(entries: &[Entry], path: &str) -> bool {
+    entries.iter().any(|entry| {
+        let is_spaced = matches!(&entry.given, Given::Text(text) if text.contains(' '));
+        is_spaced && dotted(&entry.path) == path
+    })
+}
+
+/// Holds the body's values for fields that the path binds against the path's. They are equal if the
+/// request comes out the same with the one as with the other, whatever their spelling.
+fn refuse_disagreement<M: DeserializeOwned + PartialEq>(
+    message: &M,
+    mut entries: Vec<Entry>,
+    request: &'static Message,
+) -> Result<(), Fault> {
+    while let Some(index) = entries.iter().position(|entry| entry.is_in_body.take()) {
+        let bound = entries.remove(index);
+        if *message != read(&entries, request)? {
+            let text = match &bound.given {
+                Given::Text(text) => text.as_ref(),
+                Given::Json(_) | Given::Bytes(_) | Given::Paths(_) => "something else",
+            };
+            let description =
+                format!("the path says {text:?}, the request body something else; leave it out");
+            return Err(invalid(dotted(&bound.path), description));
+        }
+        entries.insert(index, bound);
+    }
+    Ok(())
 }
 
 /// The field that a body of JSON is, and the body.
@@ -142,10 +169,11 @@ fn parameter<'q>(binding: &Binding, pair: &'q str) -> Result<Entry<'q>, Fault> {
         return Err(invalid(name.into_owned(), why));
     }
     let value = form_text(raw_value).map_err(|why| invalid(name.into_owned(), why))?;
-    Ok(Entry {
-        path: Cow::Owned(path),
-        given: Given::Text(value),
-    })
+    let given = match binding.mask {
+        Some(mask) if path == [mask] => Given::Paths(mask::explicit(binding, &value)?),
+        _ => Given::Text(value),
+    };
+    Ok(Entry::new(path, given))
 }
 
 fn form_text(raw: &str) -> Result<Cow<'_, str>, &'static str> {
@@ -167,6 +195,9 @@ fn resolve(binding: &Binding, name: &str) -> Result<Vec<&'static Field>, String>
                 dotted(&path)
             ));
         };
+        if path.len() == MAXIMUM_DEPTH {
+            return Err(format!("nested more than {MAXIMUM_DEPTH} levels deep"));
+        }
         let field = inside.field(part).ok_or_else(|| {
             unknown(
                 "query parameter",
@@ -246,7 +277,7 @@ fn refuse_twice(entries: &[Entry]) -> Result<(), Fault> {
 const LONGEST_NAME: usize = 80;
 
 /// What to tell of a field that does not exist.
-fn unknown(what: &str, name: &str, known: &[&str]) -> String {
+pub(super) fn unknown(what: &str, name: &str, known: &[&str]) -> String {
     if name.len() > LONGEST_NAME {
         return format!("no such {what}; there are: {}", known.join(", "));
     }
@@ -282,13 +313,13 @@ fn explain(path: &str, trouble: Trouble, request: &'static Message) -> Fault {
             (text, Some(place))
         }
     };
-    let (field, mut description) = match (
-        named(&text, "unknown field"),
-        named(&text, "duplicate field"),
-    ) {
-        (Some(name), _) => {
-            let known = inside(path, name);
-            let message = known.iter().try_fold(request, |message, part| {
+    let (field, mut description) = match Naming::of(&text) {
+        Naming::Unknown(name) => {
+            // The way ends in the name itself.
+            let outer = path.strip_suffix(name).unwrap_or(path);
+            let outer = outer.strip_suffix('.').unwrap_or(outer);
+            let mut known = outer.split('.').filter(|part| !part.is_empty());
+            let message = known.try_fold(request, |message, part| {
                 match message.field(part.split('[').next()?)?.kind {
                     Kind::Message(inner) => Some(inner),
                     Kind::Text | Kind::Opaque => None,
@@ -301,13 +332,11 @@ fn explain(path: &str, trouble: Trouble, request: &'static Message) -> Fault {
                     unknown("field", name, &known)
                 },
             );
-            (joined(&known, name), description)
+            (joined(outer, name), description)
         }
-        (None, Some(name)) => (
-            joined(&inside(path, name), name),
-            "given more than once".to_owned(),
-        ),
-        (None, None) => (path.to_owned(), text.clone()),
+        Naming::Twice(name) => (joined(path, name), "given more than once".to_owned()),
+        Naming::Excess(name) => (joined(path, name), ONE_OF_SEVERAL.to_owned()),
+        Naming::None => (path.to_owned(), in_terms_of_json(text)),
     };
     if let Some((line, column)) = place.filter(|(line, _)| *line > 0) {
         description = format!("{description} (line {line}, column {column})");
@@ -315,29 +344,73 @@ fn explain(path: &str, trouble: Trouble, request: &'static Message) -> Fault {
     invalid(field, description)
 }
 
-/// The name that serde says is unknown, or given twice.
-fn named<'t>(text: &'t str, what: &str) -> Option<&'t str> {
-    text.strip_prefix(what)?
-        .strip_prefix(" `")?
-        .split('`')
-        .next()
-}
-
-/// The fields that lead to a message whose field `name` is wrong. The way that serde kept may
-/// already end in that name.
-fn inside<'t>(path: &'t str, name: &str) -> Vec<&'t str> {
-    let mut parts: Vec<&str> = path.split('.').filter(|part| !part.is_empty()).collect();
-    if parts.last() == Some(&name) {
-        parts.pop();
+/// What serde says of types, in the words of JSON.
+fn in_terms_of_json(text: String) -> String {
+    let Some(rest) = text.strip_prefix("invalid type: ") else {
+        return text;
+    };
+    let kinds = [
+        ("sequence, ", "an array, "),
+        ("map, ", "an object, "),
+        ("floating point `", "number `"),
+        ("integer `", "number `"),
+    ];
+    let found = kinds.iter().find_map(|(kind, name)| {
+        let rest = rest.strip_prefix(kind)?;
+        Some(format!("{name}{rest}"))
+    });
+    let text = found.unwrap_or_else(|| rest.to_owned());
+    match text.rsplit_once("expected struct ") {
+        None => format!("invalid type: {text}"),
+        Some((found, message)) => format!("invalid type: {found}expected an object: {message}"),
     }
-    parts
 }
 
-fn joined(path: &[&str], name: &str) -> String {
-    [path, &[name]].concat().join(".")
+/// A text of serde's, or of `proto::json`, that names the field it is about.
+enum Naming<'t> {
+    Unknown(&'t str),
+    Twice(&'t str),
+    /// A second member of a oneof.
+    Excess(&'t str),
+    None,
+}
+
+impl<'t> Naming<'t> {
+    fn of(text: &'t str) -> Self {
+        // A name may hold the quotes that stand around it.
+        if let Some(rest) = text.strip_prefix("unknown field `") {
+            let name = rest.rsplit_once("`, expected ").map(|(name, _)| name);
+            let name = name.or_else(|| rest.rsplit_once("`, there are no ").map(|(name, _)| name));
+            return Self::Unknown(name.unwrap_or(rest));
+        }
+        if let Some(rest) = text.strip_prefix("duplicate field `") {
+            return Self::Twice(rest.strip_suffix('`').unwrap_or(rest));
+        }
+        let excess = text
+            .strip_suffix(ONE_OF_SEVERAL)
+            .and_then(|rest| rest.strip_prefix('`')?.strip_suffix("` "));
+        excess.map_or(Self::None, Self::Excess)
+    }
+}
+
+/// The way to a field inside the message that `outer` leads to.
+fn joined(outer: &str, name: &str) -> String {
+    match outer {
+        "" => name.to_owned(),
+        outer => format!("{outer}.{name}"),
+    }
 }
 
 fn invalid(field: impl Into<String>, description: impl Into<String>) -> Fault {
+    refusal("INVALID_FIELD", field, description)
+}
+
+/// A fault that names one field, or query parameter, by its JSON path.
+pub(super) fn refusal(
+    reason: &'static str,
+    field: impl Into<String>,
+    description: impl Into<String>,
+) -> Fault {
     let violation = Violation {
         field: shortened(field.into(), 4 * LONGEST_NAME),
         description: shortened(description.into(), 40 * LONGEST_NAME),
@@ -346,11 +419,11 @@ fn invalid(field: impl Into<String>, description: impl Into<String>) -> Fault {
         "" => violation.description.clone(),
         field => format!("{field}: {}", violation.description),
     };
-    Fault::invalid_argument("INVALID_FIELD", message).with_violation(violation)
+    Fault::invalid_argument(reason, message).with_violation(violation)
 }
 
 /// No more of a text than `length` bytes: what is sent back must not grow with what was sent.
-fn shortened(mut text: String, length: usize) -> String {
+pub(super) fn shortened(mut text: String, length: usize) -> String {
     if text.len() > length {
         text.truncate(text.floor_char_boundary(length));
         text.push('…');

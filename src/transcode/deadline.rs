@@ -5,7 +5,7 @@ use std::future::Future;
 use std::task::Poll;
 use std::time::Duration;
 
-use futures_util::future::Either;
+use futures_util::future::{Either, OptionFuture};
 use futures_util::stream::poll_fn;
 use futures_util::{FutureExt, Stream};
 use http::{HeaderMap, HeaderName};
@@ -37,19 +37,22 @@ impl Deadline {
         Ok(Self(end))
     }
 
-    /// Waits for a call, but not longer.
+    /// Waits for a call, but not longer. After the deadline the call is not even begun.
     ///
     /// # Errors
     /// The call's own, or DEADLINE_EXCEEDED.
-    pub fn hold<T>(
+    pub fn hold<T, E: From<Status>>(
         self,
-        call: impl Future<Output = Result<T, Status>>,
-    ) -> impl Future<Output = Result<T, Status>> {
+        call: impl Future<Output = Result<T, E>>,
+    ) -> impl Future<Output = Result<T, E>> {
         match self.0 {
             None => Either::Left(call),
             Some(end) => {
-                let in_time = timeout_at(end, call);
-                Either::Right(in_time.map(|call| call.unwrap_or_else(|_| Err(exceeded()))))
+                let call = OptionFuture::from((Instant::now() < end).then_some(call));
+                Either::Right(timeout_at(end, call).map(|call| {
+                    let in_time = call.ok().flatten();
+                    in_time.unwrap_or_else(|| Err(exceeded().into()))
+                }))
             }
         }
     }
@@ -83,12 +86,16 @@ fn asked(
     name: &HeaderName,
     read: fn(&str) -> Result<Duration, &'static str>,
 ) -> Result<Option<Duration>, Fault> {
-    let Some(value) = headers.get(name) else {
+    let mut lines = headers.get_all(name).iter();
+    let Some(value) = lines.next() else {
         return Ok(None);
     };
     let value = value.to_str().unwrap_or_default();
-    read(value).map(Some).map_err(|rule| {
-        let description = format!("{rule}, not `{value}`");
+    let time = match lines.next() {
+        None => read(value).map_err(|rule| format!("{rule}, not `{value}`")),
+        Some(_) => Err("must not be sent twice".to_owned()),
+    };
+    time.map(Some).map_err(|description| {
         let message = format!("{name}: {description}");
         let field = name.to_string();
         Fault::invalid_argument("INVALID_TIMEOUT", message)
@@ -207,6 +214,31 @@ mod tests {
         assert_eq!(messages.next().await.unwrap().unwrap(), 1);
         let status = messages.next().await.unwrap().unwrap_err();
         assert_eq!(status.code(), Code::DeadlineExceeded);
-        assert_eq!(Deadline(None).hold(async { Ok(7) }).await.unwrap(), 7);
+        let seven = Deadline(None).hold(async { Ok::<_, Status>(7) });
+        assert_eq!(seven.await.unwrap(), 7);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_is_late_already_is_not_begun() {
+        for deadline in [Instant::now(), Instant::now() - Duration::from_secs(1)] {
+            let mut begun = false;
+            let call = async {
+                begun = true;
+                Ok::<_, Status>(())
+            };
+            let status = Deadline(Some(deadline)).hold(call).await.unwrap_err();
+            assert_eq!(status.code(), Code::DeadlineExceeded);
+            assert!(!begun);
+        }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_header_that_comes_twice_is_refused() {
+        let mut headers = HeaderMap::new();
+        for time in ["1S", "2S"] {
+            headers.append(GRPC_TIMEOUT, time.parse().unwrap());
+        }
+        let fault = Deadline::of(&headers, LONGEST).unwrap_err();
+        assert!(fault.to_string().contains("twice"), "{fault}");
     }
 }

@@ -2,14 +2,15 @@
 //! types of its own: it answers whatever type it is asked for.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::fmt;
 
-use serde::de::value::BorrowedStrDeserializer;
+use serde::de::value::{BorrowedStrDeserializer, SeqDeserializer};
 use serde::de::{self, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
 
 use super::merge::Merged;
 use super::row::{Field, Kind, Message};
-use crate::proto::json::{self, Strict};
+use crate::proto::json::{self, Numeric, Strict};
 
 /// One thing that the request gives, and the field it is given for.
 #[derive(Debug)]
@@ -17,6 +18,8 @@ pub struct Entry<'a> {
     /// From the request message to the field; empty for the message itself.
     pub path: Cow<'a, [&'static Field]>,
     pub given: Given<'a>,
+    /// The path gives it, and the body, when it was read, gave a value too.
+    pub is_in_body: Cell<bool>,
 }
 
 /// What is given for a field.
@@ -28,6 +31,8 @@ pub enum Given<'a> {
     Json(&'a [u8]),
     /// Bytes of the body as they are, for a field of bytes.
     Bytes(&'a [u8]),
+    /// The paths of a `google.protobuf.FieldMask`, in proto names.
+    Paths(Vec<String>),
 }
 
 /// Why a message could not be read.
@@ -37,7 +42,15 @@ pub enum Trouble {
     Json(serde_json::Error),
 }
 
-impl Entry<'_> {
+impl<'a> Entry<'a> {
+    pub fn new(path: impl Into<Cow<'a, [&'static Field]>>, given: Given<'a>) -> Self {
+        Self {
+            path: path.into(),
+            given,
+            is_in_body: Cell::new(false),
+        }
+    }
+
     /// Sorts entries of one field, and of the fields inside it, side by side.
     pub fn order(&self) -> impl Iterator<Item = u32> + '_ {
         self.path.iter().map(|field| field.number)
@@ -107,11 +120,15 @@ impl<'a> Node<'a> {
         self.message
     }
 
-    /// The one text given for this field.
-    pub fn text(self) -> Option<&'a str> {
-        match self.own()? {
-            Given::Text(text) => Some(text),
-            Given::Json(_) | Given::Bytes(_) => None,
+    /// Something is given for this very field, not for fields inside it.
+    pub fn is_given(self) -> bool {
+        self.own().is_some()
+    }
+
+    /// Notes that the body gives a value for this field, too.
+    pub fn is_in_body(self) {
+        if let Some(entry) = self.entries.first() {
+            entry.is_in_body.set(true);
         }
     }
 
@@ -149,6 +166,7 @@ macro_rules! answer {
                     }
                 },
                 Some(Given::Bytes(bytes)) => Raw(bytes).$method($($arg,)* visitor),
+                Some(Given::Paths(paths)) => Paths(paths).$method($($arg,)* visitor),
                 Some(Given::Text(_)) => Text { entries: self.entries }.$method($($arg,)* visitor),
                 None => Fields::new(self).$method($($arg,)* visitor),
             }
@@ -257,6 +275,26 @@ impl<'de> Deserializer<'de> for Raw<'de> {
     }
 }
 
+/// The paths of a FieldMask, which need no conversion.
+struct Paths<'a>(&'a [String]);
+
+impl<'de> Deserializer<'de> for Paths<'de> {
+    type Error = Trouble;
+
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Trouble> {
+        visitor.visit_seq(SeqDeserializer::new(self.0.iter().map(String::as_str)))
+    }
+
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, Trouble> {
+        visitor.visit_some(self)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
+        unit_struct newtype_struct seq tuple tuple_struct map struct enum identifier ignored_any
+    }
+}
+
 /// Text for one field: one value, or several of a repeated field.
 struct Text<'a> {
     entries: &'a [Entry<'a>],
@@ -266,7 +304,7 @@ impl<'a> Text<'a> {
     fn first(&self) -> Option<&'a str> {
         match &self.entries.first()?.given {
             Given::Text(text) => Some(text),
-            Given::Json(_) | Given::Bytes(_) => None,
+            Given::Json(_) | Given::Bytes(_) | Given::Paths(_) => None,
         }
     }
 }
@@ -308,9 +346,9 @@ impl<'de> Deserializer<'de> for Text<'de> {
     ) -> Result<V::Value, Trouble> {
         let text = self.first().unwrap_or_default();
         match name {
-            json::ENUM => match text.parse::<i32>() {
-                Ok(number) => visitor.visit_i64(number.into()),
-                Err(_) => visitor.visit_borrowed_str(text),
+            json::ENUM => match <i32 as Numeric>::parse(text) {
+                Some(number) => visitor.visit_i64(number.into()),
+                None => visitor.visit_borrowed_str(text),
             },
             json::FIELD_MASK => visitor.visit_borrowed_str(text),
             _ => visitor.visit_newtype_struct(self),

@@ -63,15 +63,6 @@ impl fmt::Display for Conflict {
 
 impl std::error::Error for Conflict {}
 
-/// What came of looking a request up.
-#[derive(Debug)]
-pub enum Outcome<'a, R> {
-    Found(Match<'a, R>),
-    /// The path is known, the method is not: these are the methods declared for it, sorted.
-    WrongMethod(Vec<&'static str>),
-    NotFound,
-}
-
 /// The route a request belongs to.
 #[derive(Debug)]
 pub struct Match<'a, R> {
@@ -133,23 +124,9 @@ impl<R> Matcher<R> {
     /// Looks up a request by its method and its raw path, which starts with `/`.
     ///
     /// HEAD falls back to GET (RFC 9110, section 9.3.2).
-    pub fn find(&self, method: &str, path: &str) -> Outcome<'_, R> {
-        if let Some(found) = self.found(method, path) {
-            return Outcome::Found(found);
-        }
-        match self.methods(path) {
-            declared if declared.is_empty() => Outcome::NotFound,
-            declared => Outcome::WrongMethod(declared),
-        }
-    }
-
-    /// As [`Matcher::find`], for those who want to know no more.
-    pub fn found(&self, method: &str, path: &str) -> Option<Match<'_, R>> {
-        let leaf = self.leaf(method, path);
-        let leaf = match method {
-            "HEAD" => leaf.or_else(|| self.leaf("GET", path)),
-            _ => leaf,
-        };
+    pub fn find(&self, method: &str, path: &str) -> Option<Match<'_, R>> {
+        let mut candidates = self.candidates(path);
+        let leaf = candidates.find_map(|(tree, path)| tree.root.find(&path, 0, method));
         let Leaf { binding, route } = leaf?;
         Some(Match { binding, route })
     }
@@ -161,11 +138,6 @@ impl<R> Matcher<R> {
             tree.root.methods(&path, 0, &mut found);
         }
         found.into_iter().collect()
-    }
-
-    fn leaf(&self, method: &str, path: &str) -> Option<&Leaf<R>> {
-        let mut candidates = self.candidates(path);
-        candidates.find_map(|(tree, path)| tree.root.find(&path, 0, method))
     }
 
     /// The trees that a path can belong to, those of verbs first.
@@ -187,10 +159,16 @@ impl<R> Tree<R> {
 }
 
 fn without_verb<'a>(path: &'a str, verb: Option<&str>) -> Option<&'a str> {
-    match verb {
-        None => Some(path),
-        Some(verb) => path.strip_suffix(verb)?.strip_suffix(':'),
-    }
+    let Some(verb) = verb else {
+        return Some(path);
+    };
+    let (path, last) = path.rsplit_once(':')?;
+    let is_verb = if last.contains('%') {
+        decode(last, false).is_ok_and(|last| last == verb)
+    } else {
+        last == verb
+    };
+    (is_verb && !last.contains('/')).then_some(path)
 }
 
 impl<R> Node<R> {
@@ -262,10 +240,12 @@ impl<R> Node<R> {
     }
 }
 
-/// The leaf for a method; one for any method serves if there is no better.
+/// The leaf for a method, where HEAD is as good as GET; one for any method serves if there is no
+/// better. Decided leaf by leaf, so that HEAD reaches no other rpc than GET does.
 fn pick<'a, R>(leaves: &'a [Leaf<R>], method: &str) -> Option<&'a Leaf<R>> {
     let find = |wanted| leaves.iter().find(|leaf| leaf.binding.method == wanted);
-    find(method).or_else(|| find("*"))
+    let own = find(method).or_else(|| (method == "HEAD").then(|| find("GET"))?);
+    own.or_else(|| find("*"))
 }
 
 /// A raw path, split at every `/` that is not encoded.

@@ -1,8 +1,12 @@
-//! A body's JSON object with fields that the path binds inside it. The path's values are set; a
-//! body that names one of them too must agree (AIP-127).
+//! A body's JSON object with fields that the path binds inside it. The path's values are set; where
+//! a body gives one of them too, that is noted: it must agree (AIP-127).
+
+use std::borrow::Cow;
 
 use serde::de::value::BorrowedStrDeserializer;
-use serde::de::{DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess, Visitor};
+use serde::de::{
+    DeserializeSeed, Deserializer, Error as _, IgnoredAny, IntoDeserializer, MapAccess, Visitor,
+};
 
 use super::fields::Node;
 use super::row::Message;
@@ -95,33 +99,16 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for MergedFields<'de, A> {
         &mut self,
         seed: K,
     ) -> Result<Option<K::Value>, A::Error> {
-        while let Some(json) = &mut self.json {
-            let Some(key) = json.next_key::<String>()? else {
-                self.json = None;
-                break;
-            };
-            let field = self.message.field(&key);
-            let name = field.map(|field| field.json);
-            let captured = self
-                .captured
-                .iter()
-                .position(|(captured, _)| Some(*captured) == name);
-            match captured.map(|index| (index, self.captured[index].1)) {
-                Some((_, node)) if node.text().is_some() => {
-                    agree(
-                        &key,
-                        node.text().unwrap_or_default(),
-                        &json.next_value::<serde_json::Value>()?,
-                    )?;
-                }
-                found => {
-                    self.value = found.map(|(index, node)| {
-                        self.captured.swap_remove(index);
-                        node
-                    });
-                    return seed.deserialize(key.into_deserializer()).map(Some);
-                }
+        if let Some(json) = &mut self.json {
+            if let Some(key) = json.next_key_seed(Key)? {
+                let name = self.message.field(&key).map(|field| field.json);
+                let mut captured = self.captured.iter();
+                let captured = captured.position(|(captured, _)| Some(*captured) == name);
+                // A name that comes twice finds nothing the second time, and is refused as ever.
+                self.value = captured.map(|index| self.captured.swap_remove(index).1);
+                return seed.deserialize(key.into_deserializer()).map(Some);
             }
+            self.json = None;
         }
         let Some((name, node)) = self.captured.pop() else {
             return Ok(None);
@@ -134,10 +121,44 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for MergedFields<'de, A> {
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, A::Error> {
         match (&mut self.json, self.value.take()) {
             (Some(json), None) => json.next_value_seed(seed),
+            (Some(json), Some(captured)) if captured.is_given() => {
+                // Null is no value to disagree about.
+                if json.next_value::<Option<IgnoredAny>>()?.is_some() {
+                    captured.is_in_body();
+                }
+                seed.deserialize(captured).map_err(A::Error::custom)
+            }
             (Some(json), Some(captured)) => json.next_value_seed(MergedSeed { seed, captured }),
             (None, Some(captured)) => seed.deserialize(captured).map_err(A::Error::custom),
             (None, None) => Err(A::Error::custom("a value was read before its name")),
         }
+    }
+}
+
+/// A key as it stands in the JSON text, where it needs no unescaping.
+struct Key;
+
+impl<'de> DeserializeSeed<'de> for Key {
+    type Value = Cow<'de, str>;
+
+    fn deserialize<D: Deserializer<'de>>(self, json: D) -> Result<Cow<'de, str>, D::Error> {
+        json.deserialize_str(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Key {
+    type Value = Cow<'de, str>;
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a key")
+    }
+
+    fn visit_borrowed_str<E>(self, key: &'de str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Borrowed(key))
+    }
+
+    fn visit_str<E>(self, key: &str) -> Result<Cow<'de, str>, E> {
+        Ok(Cow::Owned(key.to_owned()))
     }
 }
 
@@ -159,22 +180,4 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for MergedSeed<'de, S> {
             message,
         })
     }
-}
-
-/// Holds a body's value against the path's.
-fn agree<E: serde::de::Error>(name: &str, path: &str, body: &serde_json::Value) -> Result<(), E> {
-    let equal = match body {
-        serde_json::Value::Null => true,
-        serde_json::Value::String(text) => text == path,
-        other => {
-            let written = other.to_string();
-            written == path
-        }
-    };
-    if equal {
-        return Ok(());
-    }
-    Err(E::custom(format!(
-        "`{name}` is {body} in the request body, but the path says {path:?}"
-    )))
 }

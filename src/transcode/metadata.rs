@@ -52,8 +52,10 @@ pub fn request<M>(parts: Parts, message: M) -> tonic::Request<M> {
                 .filter(|name| !KEPT_BACK.contains(name)),
             None => FORWARDED.contains(name).then(|| name.clone()),
         };
-        if let Some(name) = forwarded {
-            metadata.append(name, value.clone());
+        if let Some(forwarded) = forwarded
+            && !is_of_the_connection(name, &parts.headers)
+        {
+            metadata.append(forwarded, value.clone());
         }
     }
     tonic::Request::from_parts(
@@ -61,6 +63,15 @@ pub fn request<M>(parts: Parts, message: M) -> tonic::Request<M> {
         parts.extensions,
         message,
     )
+}
+
+/// The `Connection` header names it: it concerns this one connection alone.
+fn is_of_the_connection(name: &HeaderName, headers: &HeaderMap) -> bool {
+    let lines = headers.get_all(header::CONNECTION).iter();
+    let mut names = lines
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','));
+    names.any(|own| own.trim().eq_ignore_ascii_case(name.as_str()))
 }
 
 /// The headers that a service's metadata becomes.

@@ -41,6 +41,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
+use crate::fault::Fault;
 use crate::proto::google::api;
 use condition::Condition;
 use route::JsonWriter;
@@ -49,11 +50,11 @@ pub use bind::bind;
 pub use deadline::Deadline;
 pub use encoded::{Encoded, JsonWanted};
 pub use events::{Event, Events, Follow};
-pub use matcher::{Conflict, Match, Matcher, Outcome, captures};
+pub use matcher::{Conflict, Match, Matcher, captures};
 pub use metadata::REQUEST_ID;
 pub use rejection::{Rejection, with_request_id};
 pub use route::Route;
-pub use row::{Binding, Body, Capture, Field, Kind, Message, Segment};
+pub use row::{Binding, Body, Capture, Field, Kind, Message, Segment, Selected};
 pub use transcoder::{Call, Taken, Transcoder, wrong_method};
 
 type Request = http::Request<HttpBody>;
@@ -128,18 +129,25 @@ impl Head {
     }
 
     /// The request, once its body is there.
-    async fn read<M: DeserializeOwned>(mut self) -> Result<Received<M>, Rejection> {
+    async fn read<M: DeserializeOwned + PartialEq>(mut self) -> Result<Received<M>, Rejection> {
         let body = std::mem::take(&mut self.body);
-        let body = rejection::read(body, self.limit).await?;
+        let body = rejection::read(body, self.limit);
+        let body = self.deadline.hold(body).await?;
         self.with(&body)
     }
 
     /// The request with this body.
-    fn with<M: DeserializeOwned>(self, body: &[u8]) -> Result<Received<M>, Rejection> {
+    fn with<M: DeserializeOwned + PartialEq>(self, body: &[u8]) -> Result<Received<M>, Rejection> {
         let Self { binding, parts, .. } = self;
-        let captures = captures(binding, parts.uri.path());
+        let path = parts.uri.path();
+        let captures = captures(binding, path);
         let content_type = negotiate::content_type(&parts.headers);
         let message = bind::content(binding, captures, parts.uri.query(), content_type, body)?;
+        // What no variable captured is not decoded for its sake, but has to make sense too.
+        matcher::decode(path, false).map_err(|why| {
+            let message = format!("the path cannot be decoded: {why}");
+            Fault::invalid_argument("MALFORMED_PATH", message)
+        })?;
         Ok(Received {
             binding,
             call: metadata::request(parts, message),

@@ -33,9 +33,13 @@ pub fn check_body(binding: &Binding, headers: &HeaderMap, body: &Body) -> Result
     if takes_bytes || body.is_end_stream() || body.size_hint().exact() == Some(0) {
         return Ok(());
     }
-    let Some(value) = headers.get(header::CONTENT_TYPE) else {
+    let mut lines = headers.get_all(header::CONTENT_TYPE).iter();
+    let Some(value) = lines.next() else {
         return Err(Rejection::unsupported_media_type("without one"));
     };
+    if lines.next().is_some() {
+        return Err(Rejection::unsupported_media_type("with several"));
+    }
     let value = value.to_str().unwrap_or("what cannot be read");
     let mut parts = value.split(';').map(str::trim);
     let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
@@ -57,14 +61,15 @@ pub fn check_body(binding: &Binding, headers: &HeaderMap, body: &Body) -> Result
 /// The offer that the request's Accept headers prefer; the first one where they leave it open, and
 /// none where there are none.
 pub fn accept(headers: &HeaderMap, offers: &[&'static str]) -> Result<&'static str, Rejection> {
-    let mut ranges = headers.get_all(header::ACCEPT).iter().peekable();
+    let ranges = headers.get_all(header::ACCEPT).iter();
+    let mut ranges = ranges
+        .flat_map(|value| value.to_str().unwrap_or("?").split(','))
+        .filter(|range| !range.trim().is_empty())
+        .peekable();
     if ranges.peek().is_none() || offers.is_empty() {
         return Ok(offers.first().copied().unwrap_or_default());
     }
-    let ranges: Vec<Range> = ranges
-        .flat_map(|value| value.to_str().unwrap_or_default().split(','))
-        .filter_map(Range::parse)
-        .collect();
+    let ranges: Vec<Range> = ranges.filter_map(Range::parse).collect();
     let quality = |offer: &str| {
         let fitting = ranges
             .iter()
@@ -151,7 +156,10 @@ mod tests {
             Some(NDJSON)
         );
         assert_eq!(prefers("Application/JSON; q=0.2"), Some(JSON));
+        assert_eq!(prefers(""), Some(JSON));
+        assert_eq!(prefers(" , "), Some(JSON));
         assert_eq!(prefers("text/html"), None);
+        assert_eq!(prefers("?"), None);
         assert_eq!(prefers("*/*;q=0"), None);
     }
 }

@@ -14,10 +14,14 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use prost::Message as _;
 use tonic::Code;
 
+use super::bind::shortened;
 use super::{metadata, negotiate};
 use crate::fault::{BODY_TOO_SLOW, ETAG_MISMATCH, Fault, tell_request_id};
 use crate::proto::google::rpc;
 use crate::proto::json;
+
+/// The longest path, in bytes, that an error shows whole.
+const LONGEST_PATH: usize = 400;
 
 /// A request that is answered with an error.
 #[derive(Debug)]
@@ -31,12 +35,15 @@ pub struct Rejection {
 impl Rejection {
     /// 404: no route has this path.
     pub fn not_found(path: &str) -> Self {
+        let path = shortened(path.to_owned(), LONGEST_PATH);
         let message = format!("nothing is served at {path}; /openapi.json lists every path");
         Fault::new(Code::NotFound, "PATH_NOT_FOUND", message).into()
     }
 
     /// 405: a route has this path, none with this method (RFC 9110, section 15.5.6).
     pub fn wrong_method(method: &Method, path: &str, allow: &str) -> Self {
+        let path = shortened(path.to_owned(), LONGEST_PATH);
+        let method = shortened(method.to_string(), LONGEST_PATH);
         let message = format!("{method} is not possible on {path}; what is: {allow}");
         let fault = Fault::new(Code::Unimplemented, "METHOD_NOT_ALLOWED", message);
         Self {
@@ -101,6 +108,26 @@ impl Rejection {
         }
     }
 
+    /// 415: what came to a path of gRPC is not gRPC (gRPC over HTTP/2, "Content-Type").
+    pub fn not_grpc() -> Self {
+        let message = "this path speaks gRPC; send it with `Content-Type: application/grpc`";
+        let fault = Fault::invalid_argument("UNSUPPORTED_MEDIA_TYPE", message);
+        Self {
+            http: StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            ..fault.into()
+        }
+    }
+
+    /// 413: the body is longer than `limit` bytes (section 15.5.14).
+    fn too_large(limit: usize) -> Self {
+        let message = format!("the request body is longer than {limit} bytes");
+        let fault = Fault::new(Code::ResourceExhausted, "BODY_TOO_LARGE", message);
+        Self {
+            http: StatusCode::PAYLOAD_TOO_LARGE,
+            ..fault.into()
+        }
+    }
+
     /// 500, of which the caller learns nothing; the log does.
     pub fn internal(cause: impl Error) -> Self {
         tracing::error!(error = %cause, "a response could not be written as JSON");
@@ -117,17 +144,16 @@ pub async fn read(body: Body, limit: usize) -> Result<Bytes, Rejection> {
     if body.is_end_stream() {
         return Ok(Bytes::new());
     }
+    // A body that says how long it is need not be asked for (`Expect: 100-continue`) or waited for.
+    if usize::try_from(body.size_hint().lower()).unwrap_or(usize::MAX) > limit {
+        return Err(Rejection::too_large(limit));
+    }
     let failure = match Limited::new(body, limit).collect().await {
         Ok(whole) => return Ok(whole.to_bytes()),
         Err(failure) => failure,
     };
     if failure.is::<LengthLimitError>() {
-        let message = format!("the request body is longer than {limit} bytes");
-        let fault = Fault::new(Code::ResourceExhausted, "BODY_TOO_LARGE", message);
-        return Err(Rejection {
-            http: StatusCode::PAYLOAD_TOO_LARGE,
-            ..fault.into()
-        });
+        return Err(Rejection::too_large(limit));
     }
     // Who gave up on the body says why.
     let mut cause: Option<&(dyn Error + 'static)> = Some(&*failure);
@@ -303,4 +329,40 @@ fn code_name(code: Code) -> &'static str {
     rpc::Code::try_from(code as i32)
         .unwrap_or(rpc::Code::Unknown)
         .as_str_name()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::proto::wkt;
+
+    #[test]
+    fn a_detail_that_cannot_be_read_is_sent_as_its_bytes() {
+        let kept = wkt::Any::of(&rpc::RetryInfo::default());
+        let broken = wkt::Any {
+            value: vec![0xff],
+            ..kept.clone()
+        };
+        let status = rpc::Status {
+            code: 5,
+            message: "gone".to_owned(),
+            details: vec![kept.clone(), broken, kept],
+        };
+        let json = String::from_utf8(to_json(&status)).unwrap();
+        assert_eq!(json.matches("RetryInfo").count(), 3, "{json}");
+        assert!(json.contains("gone") && json.contains("\"/w==\""), "{json}");
+    }
+
+    #[test]
+    fn an_error_does_not_grow_with_its_path() {
+        let path = "/x".repeat(30_000);
+        let (missing, wrong) = (
+            Rejection::not_found(&path),
+            Rejection::wrong_method(&Method::PUT, &path, "GET"),
+        );
+        for rejection in [missing, wrong] {
+            let length = rejection.status.message.len();
+            assert!(length < 600, "{length} bytes");
+        }
+    }
 }

@@ -38,7 +38,7 @@ impl Route {
     pub fn unary<S, M, R, F, A>(binding: &'static Binding, service: &Arc<S>, method: F) -> Self
     where
         S: Send + Sync + 'static,
-        M: DeserializeOwned + Send + 'static,
+        M: DeserializeOwned + PartialEq + Send + 'static,
         R: Serialize + Send + 'static,
         F: Fn(Arc<S>, tonic::Request<M>) -> A + Copy + Send + Sync + 'static,
         A: Future<Output = Result<tonic::Response<R>, tonic::Status>> + Send + 'static,
@@ -66,7 +66,7 @@ impl Route {
     ) -> Self
     where
         S: Send + Sync + 'static,
-        M: DeserializeOwned + Send + 'static,
+        M: DeserializeOwned + PartialEq + Send + 'static,
         R: Send + 'static,
         F: Fn(Arc<S>, tonic::Request<M>) -> A + Copy + Send + Sync + 'static,
         A: Future<Output = Result<tonic::Response<R>, tonic::Status>> + Send + 'static,
@@ -86,7 +86,7 @@ impl Route {
     ) -> Self
     where
         S: Send + Sync + 'static,
-        M: DeserializeOwned + Send + 'static,
+        M: DeserializeOwned + PartialEq + Send + 'static,
         R: Serialize + Send + 'static,
         T: Stream<Item = Result<R, tonic::Status>> + Send + 'static,
         F: Fn(Arc<S>, tonic::Request<M>) -> A + Copy + Send + Sync + 'static,
@@ -110,7 +110,7 @@ impl Route {
     ) -> Self
     where
         S: Send + Sync + 'static,
-        M: DeserializeOwned + Send + 'static,
+        M: DeserializeOwned + PartialEq + Send + 'static,
         R: Send + 'static,
         T: Stream<Item = Result<R, tonic::Status>> + Send + 'static,
         F: Fn(Arc<S>, tonic::Request<M>) -> A + Copy + Send + Sync + 'static,
@@ -131,7 +131,7 @@ impl Route {
         answer: impl Fn(Received<M>) -> A + Clone + Send + Sync + 'static,
     ) -> Self
     where
-        M: DeserializeOwned + Send + 'static,
+        M: DeserializeOwned + PartialEq + Send + 'static,
         A: Future<Output = Result<Response, Rejection>> + Send + 'static,
     {
         let call = move |request, limits| -> Answer {
@@ -171,6 +171,10 @@ fn refusal(rejection: Rejection) -> Ready<Result<Response, Infallible>> {
     ready(Ok(rejection.into_response()))
 }
 
+/// The most that is laid aside for a reply before it is written, in bytes: one that is long now and
+/// then must not make the short ones as large.
+const LONGEST_GUESS: usize = 256 * 1024;
+
 /// Writes the replies of one route, and remembers how long the last one was.
 #[derive(Debug, Default)]
 pub struct JsonWriter {
@@ -188,16 +192,17 @@ impl JsonWriter {
         message: &R,
     ) -> Result<Vec<u8>, Rejection> {
         // One that is a little longer than the last needs no second allocation.
-        let likely = self.length.load(Ordering::Relaxed);
+        let likely = self.length.load(Ordering::Relaxed).min(LONGEST_GUESS);
         let mut whole = Vec::with_capacity(likely + likely / 8);
         json::to_writer(&mut whole, message).map_err(Rejection::internal)?;
         self.length.store(whole.len(), Ordering::Relaxed);
-        let Some(name) = binding.response_body else {
+        let Some(selected) = binding.response_body else {
             return Ok(whole);
         };
         let fields: BTreeMap<&str, &RawValue> =
             serde_json::from_slice(&whole).map_err(Rejection::internal)?;
-        let field = fields.get(name).map_or("null", |field| field.get());
+        let field = fields.get(selected.name);
+        let field = field.map_or(selected.unset, |field| field.get());
         Ok(field.as_bytes().to_vec())
     }
 }

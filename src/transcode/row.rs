@@ -16,9 +16,9 @@ pub struct Binding {
     /// The fields of the request message.
     pub request: &'static Message,
     pub body: Body,
-    /// The JSON name of the one field of the response that is sent (`HttpRule.response_body`).
-    /// Not for a `google.api.HttpBody`, which a route takes out of the reply itself.
-    pub response_body: Option<&'static str>,
+    /// The one field of the response that is sent (`HttpRule.response_body`). Not for a
+    /// `google.api.HttpBody`, which a route takes out of the reply itself.
+    pub response_body: Option<Selected>,
     /// The FieldMask that a PATCH without one takes from the keys of its body (AIP-134).
     pub mask: Option<&'static Field>,
 }
@@ -59,6 +59,15 @@ pub enum Body {
         content_type: &'static [&'static Field],
         data: &'static [&'static Field],
     },
+}
+
+/// A field of a response that is sent in place of the whole.
+#[derive(Clone, Copy, Debug)]
+pub struct Selected {
+    /// Its name in JSON.
+    pub name: &'static str,
+    /// What is sent where it is not set, as JSON.
+    pub unset: &'static str,
 }
 
 /// A message's fields, in the order of the proto.

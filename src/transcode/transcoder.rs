@@ -74,7 +74,7 @@ where
     /// Answers a request that has a route, and gives any other one back.
     pub fn take(&self, mut request: Request) -> Either<Taken<S>, Request> {
         let method = request.method();
-        let Some(found) = self.matcher.found(method.as_str(), request.uri().path()) else {
+        let Some(found) = self.matcher.find(method.as_str(), request.uri().path()) else {
             return Either::Right(request);
         };
         let head = method == Method::HEAD;
@@ -108,7 +108,10 @@ where
         };
         let path = request.uri().path();
         let declared = self.matcher.methods(path);
-        let response = if declared.is_empty() {
+        let response = if path == "*" && request.method() == Method::OPTIONS {
+            // It asks for the server, and no more (RFC 9110, section 9.3.7).
+            StatusCode::NO_CONTENT.into_response()
+        } else if declared.is_empty() {
             Rejection::not_found(path).into_response()
         } else {
             wrong_method(request.method(), path, &declared)
@@ -163,7 +166,10 @@ pub fn wrong_method(method: &Method, path: &str, declared: &[&'static str]) -> R
 /// What HEAD answers: the headers of GET, the length of the body included, without the body.
 fn without_body(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
-    if let Some(length) = body.size_hint().exact() {
+    // What GET would send, but for a body that is not sent either way.
+    if parts.status != StatusCode::NOT_MODIFIED
+        && let Some(length) = body.size_hint().exact()
+    {
         parts.headers.insert(header::CONTENT_LENGTH, length.into());
     }
     Response::from_parts(parts, Body::empty())

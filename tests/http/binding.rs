@@ -26,7 +26,7 @@ macro_rules! echo {
 }
 
 echo! {
-    list get delete create act ping update put_tags put_labels
+    list get delete create act act_typed ping update put_tags put_labels
     by_id by_color by_flag by_time by_payload by_opt
 }
 

@@ -14,7 +14,7 @@ use tonic_reflection::pb::v1::server_reflection_client::ServerReflectionClient;
 use tonic_reflection::pb::v1::server_reflection_request::MessageRequest;
 use tonic_reflection::pb::v1::server_reflection_response::MessageResponse;
 
-use crate::harness::Gateway;
+use crate::harness::{Gateway, answer};
 
 async fn channel(gateway: &Gateway) -> Channel {
     Endpoint::new(gateway.url(""))
@@ -209,4 +209,46 @@ async fn an_unknown_rpc_is_unimplemented() {
         .await
         .unwrap_err();
     assert_eq!(status.code(), Code::Unimplemented, "{status:?}");
+}
+
+#[tokio::test]
+async fn only_grpc_gets_through_a_path_of_grpc() {
+    let gateway = Gateway::demo().await;
+    let lease = gateway
+        .lease(r#"{"selector": "board=rpi4", "duration": "60s"}"#)
+        .await;
+    let name = lease["name"].as_str().unwrap();
+    // A frame that releases the lease, as a form of any web page could send it.
+    let mut frame = vec![0, 0, 0, 0, name.len() as u8 + 2, 0x0a, name.len() as u8];
+    frame.extend(name.as_bytes());
+    for path in [
+        "/jumpstarter.client.v1.ClientService/DeleteLease",
+        "/grpc.health.v1.Health/Check",
+        "/grpc.reflection.v1.ServerReflection/ServerReflectionInfo",
+    ] {
+        for kind in ["text/plain", "application/json", ""] {
+            let mut request = gateway.request("POST", path).body(frame.clone());
+            if !kind.is_empty() {
+                request = request.header("content-type", kind);
+            }
+            answer(request)
+                .await
+                .refused(415, 3, "UNSUPPORTED_MEDIA_TYPE", "application/grpc");
+        }
+        for method in ["GET", "PUT", "DELETE"] {
+            let request = gateway.request(method, path);
+            let request = request.header("content-type", "application/grpc");
+            let wrong = answer(request.body(frame.clone())).await;
+            wrong.refused(405, 12, "METHOD_NOT_ALLOWED", "OPTIONS, POST");
+            assert_eq!(wrong.header("allow"), "OPTIONS, POST");
+        }
+        assert_eq!(gateway.send("HEAD", path).await.status, 405);
+        let options = gateway.send("OPTIONS", path).await;
+        assert_eq!(
+            (options.status, options.header("allow")),
+            (204, "OPTIONS, POST")
+        );
+    }
+    let still = gateway.get(&format!("/v1/{name}")).await.value();
+    assert!(still.get("effectiveEndTime").is_none(), "{still}");
 }

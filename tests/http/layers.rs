@@ -114,6 +114,48 @@ async fn packed_requests_are_unpacked() {
     );
     let unknown = send("compress", Bytes::from_static(b"{}")).await;
     unknown.refused(415, 3, "UNSUPPORTED_CONTENT_ENCODING", "gzip, br and zstd");
+    let gzip = packed("gzip", lease.to_owned()).await;
+    for spelling in ["GZIP", "x-gzip", "gzip, identity"] {
+        let created = send(spelling, gzip.clone()).await;
+        assert_eq!(created.status, 200, "{spelling}: {created:?}");
+    }
+    for nothing in ["identity", ""] {
+        let created = send(nothing, lease.to_owned().into()).await;
+        assert_eq!(created.status, 200, "{nothing}: {created:?}");
+    }
+    // What is behind the packed data, another piece of it or not, is not passed over.
+    for more in [b"garbage".as_slice(), b"x", &gzip] {
+        let body = [&gzip, more].concat();
+        send("gzip", body.into())
+            .await
+            .refused(400, 3, "BODY_INCOMPLETE", "");
+    }
+    let twice = gateway
+        .request("POST", LEASES)
+        .header("content-type", "application/json")
+        .header("content-encoding", "gzip")
+        .header("content-encoding", "br");
+    let twice = answer(twice.body(gzip)).await;
+    twice.refused(415, 3, "UNSUPPORTED_CONTENT_ENCODING", "gzip, br");
+}
+
+#[tokio::test]
+async fn an_answer_may_always_be_plain() {
+    let gateway = Gateway::demo().await;
+    for accepted in ["identity;q=0", "gzip;q=0, *;q=0"] {
+        let create = gateway
+            .request("POST", LEASES)
+            .header("content-type", "application/json")
+            .header("accept-encoding", accepted);
+        let lease = r#"{"selector": "board=rpi4", "duration": "60s"}"#;
+        let created = answer(create.body(lease)).await;
+        assert_eq!(created.status, 200, "{accepted}: {created:?}");
+        assert_eq!(created.header("content-encoding"), "");
+        assert_eq!(created.value()["selector"], "board=rpi4");
+        let document = gateway.request("GET", "/openapi.json");
+        let document = answer(document.header("accept-encoding", accepted)).await;
+        assert_eq!(document.status, 200, "{accepted}");
+    }
 }
 
 #[tokio::test]
@@ -253,5 +295,13 @@ async fn browsers_may_ask_first() {
     assert_eq!(
         (status, header(&headers, "allow")),
         (StatusCode::NO_CONTENT, "GET, HEAD, OPTIONS")
+    );
+    // Without a method that it asks for, it is no such question.
+    let gateway = Gateway::open_to(&named).await;
+    let plain = gateway.request("OPTIONS", EXPORTERS);
+    let plain = answer(plain.header("origin", named[0])).await;
+    assert_eq!(
+        (plain.status, plain.header("allow")),
+        (204, "GET, HEAD, OPTIONS")
     );
 }

@@ -225,6 +225,21 @@ async fn a_stale_etag_is_refused() {
     crate::harness::answer(release)
         .await
         .refused(412, 10, "ETAG_MISMATCH", "");
+    let now = gateway.get(&path(&lease)).await.header("etag").to_owned();
+    for (tag, status, code, reason) in [
+        ("\"x\"", 412, 10, "ETAG_MISMATCH"),
+        ("\"\"", 412, 10, "ETAG_MISMATCH"),
+        // The comparison is a strong one.
+        (&format!("W/{now}"), 412, 10, "ETAG_MISMATCH"),
+        ("x", 400, 3, "INVALID_ETAG"),
+        ("\"1\", \"2\"", 400, 3, "INVALID_ETAG"),
+    ] {
+        for method in ["PATCH", "DELETE"] {
+            let request = gateway.request(method, &path(&lease));
+            let answer = crate::harness::answer(request.header("if-match", tag)).await;
+            answer.refused(status, code, reason, "");
+        }
+    }
 }
 
 #[tokio::test]

@@ -176,7 +176,8 @@ async fn path_and_body_must_agree() {
             r#"{"name": "namespaces/default/leases/other", "duration": "90s"}"#,
         )
         .await;
-    other.refused(400, 3, "INVALID_FIELD", "the path says");
+    let error = other.refused(400, 3, "INVALID_FIELD", "the path says");
+    assert_eq!(field(&error), "lease.name", "{error}");
     let same = gateway
         .json(
             "PATCH",
@@ -185,6 +186,108 @@ async fn path_and_body_must_agree() {
         )
         .await;
     assert_eq!(same.value()["duration"], "90s", "{same:?}");
+    let twice = format!(r#"{{"name": "{name}", "name": "{name}"}}"#);
+    for (body, description) in [
+        (twice.as_str(), "more than once"),
+        (r#"{"name": null, "name": null}"#, "more than once"),
+        (r#"{"name": 5}"#, "expected a string"),
+        (r#"{"a`b": 1}"#, "no such field"),
+    ] {
+        let refused = gateway.json("PATCH", &format!("/v1/{name}"), body).await;
+        let error = refused.refused(400, 3, "INVALID_FIELD", description);
+        assert!(
+            ["lease.name", "lease.a`b"].contains(&field(&error)),
+            "{error}"
+        );
+    }
+    let rotate = "/v1/namespaces/default/rotate-token";
+    let other = r#"{"parent": "namespaces/x"}"#;
+    let other = gateway.json("POST", rotate, other).await;
+    let error = other.refused(400, 3, "INVALID_FIELD", "parent: the path says");
+    assert_eq!(field(&error), "parent", "{error}");
+}
+
+/// The field that an error names.
+fn field(error: &serde_json::Value) -> &str {
+    let violation = &error["details"][1]["fieldViolations"][0];
+    violation["field"].as_str().unwrap_or_default()
+}
+
+/// What is answered to these bytes, to the end of the connection.
+async fn raw(gateway: &Gateway, request: &str) -> String {
+    let mut socket = tokio::net::TcpStream::connect(gateway.address)
+        .await
+        .unwrap();
+    socket.write_all(request.as_bytes()).await.unwrap();
+    let mut answer = vec![];
+    socket.read_to_end(&mut answer).await.unwrap();
+    String::from_utf8(answer).unwrap()
+}
+
+#[tokio::test]
+async fn a_body_that_says_it_is_too_long_is_not_asked_for() {
+    let gateway = Gateway::demo().await;
+    for expect in ["", "expect: 100-continue\r\n"] {
+        let request = format!(
+            "POST {LEASES} HTTP/1.1\r\nhost: x\r\n{expect}connection: close\r\n\
+             content-type: application/json\r\ncontent-length: 43000000\r\n\r\n"
+        );
+        let answer = raw(&gateway, &request).await;
+        assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
+        assert!(answer.contains("BODY_TOO_LARGE"), "{answer}");
+    }
+}
+
+#[tokio::test]
+async fn a_request_is_for_one_host() {
+    let gateway = Gateway::demo().await;
+    for hosts in ["", "host: x\r\nhost: x\r\n", "host: x y/\r\n"] {
+        let request = format!("GET {LEASES} HTTP/1.1\r\n{hosts}connection: close\r\n\r\n");
+        let answer = raw(&gateway, &request).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{hosts}: {answer}");
+        assert!(answer.contains("INVALID_HOST"), "{hosts}: {answer}");
+    }
+    for (version, host) in [
+        ("1.0", ""),
+        ("1.1", "host:\r\n"),
+        ("1.1", "host: [::1]:8082\r\n"),
+    ] {
+        let request = format!("GET {LEASES} HTTP/{version}\r\n{host}connection: close\r\n\r\n");
+        let answer = raw(&gateway, &request).await;
+        assert!(answer.contains(" 200 OK"), "{version} {host}: {answer}");
+    }
+}
+
+#[tokio::test]
+async fn what_is_too_late_changes_nothing() {
+    let gateway = Gateway::demo().await;
+    for (name, value) in [("grpc-timeout", "0S"), ("x-request-timeout", "0")] {
+        let create = gateway
+            .request("POST", LEASES)
+            .header("content-type", "application/json")
+            .header(name, value);
+        let late = answer(create.body(r#"{"selector": "board=rpi4", "duration": "60s"}"#)).await;
+        late.refused(504, 4, "DEADLINE_EXCEEDED", "");
+    }
+    let twice = gateway
+        .request("GET", LEASES)
+        .header("grpc-timeout", "1S")
+        .header("grpc-timeout", "2S");
+    answer(twice)
+        .await
+        .refused(400, 3, "INVALID_TIMEOUT", "twice");
+    assert_eq!(
+        gateway.get(LEASES).await.value()["leases"],
+        serde_json::json!([])
+    );
+}
+
+#[tokio::test]
+async fn the_server_has_options_too() {
+    let gateway = Gateway::demo().await;
+    let request = "OPTIONS * HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+    let answer = raw(&gateway, request).await;
+    assert!(answer.starts_with("HTTP/1.1 204 "), "{answer}");
 }
 
 #[tokio::test]
@@ -208,6 +311,13 @@ async fn bodies_must_be_json_and_not_too_long() {
         "UNSUPPORTED_MEDIA_TYPE",
         "Content-Type: application/json",
     );
+    let both = gateway
+        .request("POST", LEASES)
+        .header("content-type", "application/json")
+        .header("content-type", "text/plain");
+    answer(both.body("{}"))
+        .await
+        .refused(415, 3, "UNSUPPORTED_MEDIA_TYPE", "with several");
     let latin = gateway
         .request("POST", LEASES)
         .header("content-type", "application/json; charset=latin1");

@@ -2,16 +2,19 @@
 //! and metadata, deadlines, conditions, and requests made to hurt.
 
 use std::collections::BTreeMap;
+use std::convert::Infallible;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
+use futures_util::{StreamExt, stream};
 use http_body_util::BodyExt;
 use jumpstarter_gateway::transcode::{Binding, bind};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::unbounded_channel;
 use tower::ServiceExt;
 
+use crate::generated::gateway::vectors::v1::{BindRequest, vectors_http};
 use crate::generated::library::v1 as pb;
 use crate::generated::library::v1::library_service_http::BINDINGS;
 use crate::library::{Library, router};
@@ -140,11 +143,12 @@ async fn headers_that_are_allowed_become_metadata() {
     let trace = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let sent = [
         ("accept", "application/json"),
-        ("connection", "x-secret"),
+        ("connection", "x-secret, grpc-metadata-x-hop"),
         ("cookie", "a=b"),
         ("grpc-metadata-x-desk", "7"),
         ("grpc-metadata-connection", "close"),
         ("grpc-metadata-host", "elsewhere"),
+        ("grpc-metadata-x-hop", "1"),
         ("if-match", "\"6\""),
         ("traceparent", trace),
         ("x-request-id", "abc"),
@@ -187,6 +191,9 @@ async fn what_is_known_is_not_sent_again() {
             let book = send(method, BOOK, &[("if-none-match", condition)], "").await;
             assert_eq!(book.status, status, "{method} {condition}: {book:?}");
             assert_eq!(book.header("etag"), "\"7\"");
+            if status == 304 {
+                assert_eq!(book.header("content-length"), "", "{method}: {book:?}");
+            }
             let silent = status == 304 || method == "HEAD";
             assert_eq!(
                 book.body.is_empty(),
@@ -247,6 +254,22 @@ async fn a_call_that_takes_too_long_is_given_up() {
 }
 
 #[tokio::test]
+async fn a_deadline_holds_for_the_body_too() {
+    let half = stream::iter([Ok::<_, Infallible>("{")]).chain(stream::pending());
+    let headers = [
+        ("content-type", "application/json"),
+        ("x-request-timeout", "0.01"),
+    ];
+    let late = send("POST", "/v1/shelves", &headers, Body::from_stream(half)).await;
+    assert_eq!(late.status, StatusCode::GATEWAY_TIMEOUT, "{late:?}");
+    assert_eq!(
+        late.value()["details"][0]["reason"],
+        "DEADLINE_EXCEEDED",
+        "{late:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_requester_who_leaves_ends_the_call() {
     let (sender, mut calls) = unbounded_channel();
     let router = router(Library {
@@ -298,6 +321,43 @@ fn a_hundred_levels_fit_on_a_small_stack() {
         more.is_err_and(|error| error.contains("nested")),
         "one more is not"
     );
+}
+
+#[test]
+fn a_query_has_as_many_levels() {
+    let bound = std::thread::Builder::new()
+        .stack_size(2 * 1024 * 1024)
+        .spawn(|| {
+            let list = vectors_http::BINDINGS.iter();
+            let list = list.clone().find(|row| row.rpc.ends_with("/List")).unwrap();
+            let read = |depth: usize, value: &str| {
+                let query = format!("leaf.{}numValue={value}", "child.".repeat(depth - 2));
+                let none = std::iter::empty();
+                let message = bind::<BindRequest>(list, none, Some(&query), b"");
+                message.map(|_| ()).map_err(|fault| fault.to_string())
+            };
+            (
+                read(100, "1"),
+                read(100, "x"),
+                read(101, "1"),
+                read(10_000, "1"),
+            )
+        });
+    let (hundred, wrong, more, many) = bound.unwrap().join().unwrap();
+    assert_eq!(hundred, Ok(()));
+    assert!(wrong.is_err_and(|error| error.contains("32-bit")));
+    for error in [more, many] {
+        assert!(
+            error.clone().is_err_and(|error| error.contains("nested")),
+            "{error:?}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn a_field_that_is_not_set_is_sent_as_nothing_of_its_kind() {
+    let shelves = get("/v1/shelves", &[]).await;
+    assert_eq!(shelves.body, b"[]", "{shelves:?}");
 }
 
 #[test]

@@ -170,6 +170,9 @@ pub fn once<E: de::Error>(seen: &mut bool, name: &'static str) -> Result<(), E> 
     Ok(())
 }
 
+/// What is said, behind its name, of a second member of a oneof.
+pub const ONE_OF_SEVERAL: &str = "is one of several fields of which only one may be given";
+
 /// Sets a member of a oneof, unless it was null; a second member is refused.
 pub fn member<T, E: de::Error>(
     oneof: &mut Option<T>,
@@ -181,9 +184,7 @@ pub fn member<T, E: de::Error>(
     }
     match std::mem::replace(oneof, value) {
         None => Ok(()),
-        Some(_) => Err(E::custom(format_args!(
-            "`{name}` is one of several fields of which only one may be given"
-        ))),
+        Some(_) => Err(E::custom(format_args!("`{name}` {ONE_OF_SEVERAL}"))),
     }
 }
 

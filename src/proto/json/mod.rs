@@ -48,7 +48,7 @@ use serde::de::DeserializeOwned;
 pub use buffer::Buffer;
 pub use collection::{List, Map, MapKey};
 pub use enumeration::{Enum, Null};
-pub use kind::{Bytes, Field, Kind, Nullable, Plain, Written, member, once};
+pub use kind::{Bytes, Field, Kind, Nullable, ONE_OF_SEVERAL, Plain, Written, member, once};
 pub use number::{Number, Numeric};
 pub use registry::{Entry, lookup, register};
 pub use strict::Strict;
@@ -61,7 +61,7 @@ pub const ENUM: &str = "google.protobuf.EnumValue";
 
 /// Newtype name under which a `google.protobuf.FieldMask` is asked for. `visit_newtype_struct`
 /// reads the ProtoJSON form, lowerCamelCase only; `visit_str` takes text from a URL, where
-/// snake_case is accepted too.
+/// snake_case is accepted too; `visit_seq` takes paths in proto names as they are.
 pub const FIELD_MASK: &str = "google.protobuf.FieldMask";
 
 /// Newtype name under which a `google.protobuf.Value` is asked for. Its visitor takes any JSON

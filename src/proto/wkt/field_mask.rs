@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{self, Deserialize, Deserializer, Visitor};
+use serde::de::{self, Deserialize, Deserializer, SeqAccess, Visitor};
 use serde::ser::{Error as _, Serialize, Serializer};
 
 use crate::proto::json::FIELD_MASK;
@@ -16,27 +16,22 @@ pub struct FieldMask {
 }
 
 impl FieldMask {
-    /// Reads paths in lowerCamelCase, as ProtoJSON has them. `None` where one has an underscore.
+    /// Reads paths in lowerCamelCase, as ProtoJSON has them. `None` where one has an underscore, or
+    /// could not be written again.
     pub fn from_camel_case(text: &str) -> Option<Self> {
-        Self::from_paths(text, |path| (!path.contains('_')).then(|| snake_case(path)))
+        (!text.contains('_')).then(|| Self::from_either_case(text))?
     }
 
-    /// Reads paths in lowerCamelCase or snake_case, as people write them into URLs.
-    pub fn from_either_case(text: &str) -> Self {
-        Self {
-            paths: split(text).map(snake_case).collect(),
-        }
+    /// Reads paths in lowerCamelCase or snake_case, as people write them into URLs. `None` where one
+    /// could not be written again: what has no JSON form must not come in either.
+    pub fn from_either_case(text: &str) -> Option<Self> {
+        let paths = text.split(',').filter(|_| !text.is_empty()).map(|path| {
+            let path = snake_case(path);
+            push_camel_case(&mut String::new(), &path).map(|()| path)
+        });
+        let paths = paths.collect::<Option<_>>()?;
+        Some(Self { paths })
     }
-
-    fn from_paths(text: &str, path: impl FnMut(&str) -> Option<String>) -> Option<Self> {
-        Some(Self {
-            paths: split(text).map(path).collect::<Option<_>>()?,
-        })
-    }
-}
-
-fn split(text: &str) -> impl Iterator<Item = &str> {
-    text.split(',').filter(move |_| !text.is_empty())
 }
 
 fn snake_case(path: &str) -> String {
@@ -91,7 +86,7 @@ impl<'de> Deserialize<'de> for FieldMask {
     }
 }
 
-/// Takes either spelling, unless it is led to a JSON value.
+/// Takes either spelling, or paths as they are, unless it is led to a JSON value.
 struct FromUrl;
 
 impl<'de> Visitor<'de> for FromUrl {
@@ -102,7 +97,16 @@ impl<'de> Visitor<'de> for FromUrl {
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<FieldMask, E> {
-        Ok(FieldMask::from_either_case(text))
+        FieldMask::from_either_case(text)
+            .ok_or_else(|| E::invalid_value(de::Unexpected::Str(text), &self))
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut names: A) -> Result<FieldMask, A::Error> {
+        let mut paths = vec![];
+        while let Some(path) = names.next_element()? {
+            paths.push(path);
+        }
+        Ok(FieldMask { paths })
     }
 
     fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<FieldMask, D::Error> {
@@ -162,6 +166,9 @@ mod tests {
             "\"begin_time\"",
             "\"foo,bar_baz\"",
             "\"_\"",
+            "\",\"",
+            "\"foo,\"",
+            "\"a,,b\"",
             "[\"foo\"]",
             "1",
             "null",
@@ -174,15 +181,20 @@ mod tests {
     fn a_url_may_have_either_case() {
         let from_url = |text: &str| {
             let text = IntoDeserializer::<de::value::Error>::into_deserializer(text);
-            FieldMask::deserialize(text).unwrap()
+            FieldMask::deserialize(text).ok()
         };
-        assert_eq!(
-            from_url("begin_time,endTime"),
-            mask(&["begin_time", "end_time"])
-        );
-        assert_eq!(from_url("lease.begin_time"), mask(&["lease.begin_time"]));
-        assert_eq!(from_url("*"), mask(&["*"]));
-        assert_eq!(from_url(""), mask(&[]));
+        for (text, paths) in [
+            ("begin_time,endTime", &["begin_time", "end_time"][..]),
+            ("lease.begin_time", &["lease.begin_time"]),
+            ("*", &["*"]),
+            ("", &[]),
+        ] {
+            assert_eq!(from_url(text), Some(mask(paths)), "{text}");
+        }
+        // No JSON text would lead to these paths.
+        for text in [",", "foo,", "a,,b", "foo__bar", "foo_", "_", "foo_3"] {
+            assert_eq!(from_url(text), None, "{text}");
+        }
     }
 
     #[test]
