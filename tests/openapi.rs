@@ -105,7 +105,9 @@ fn every_operation_can_be_understood_and_tried() {
                 "the example of {status} of {what}"
             );
         }
-        for status in ["200", "400", "401", "403", "406", "500", "503", "default"] {
+        for status in [
+            "200", "400", "401", "403", "406", "429", "500", "503", "default",
+        ] {
             assert!(
                 operation["responses"].get(status).is_some(),
                 "{what} does not tell of {status}"

@@ -7,6 +7,7 @@ use jumpstarter_gateway::auth::{AuthLayer, Tokens};
 use jumpstarter_gateway::config;
 use jumpstarter_gateway::lab;
 use jumpstarter_gateway::lease::{Name, Settings, Timestamp};
+use jumpstarter_gateway::load::Load;
 use jumpstarter_gateway::server::{self, Readiness};
 use jumpstarter_gateway::service::{Clients, LabelRules};
 use jumpstarter_gateway::store::{Memory, Store};
@@ -37,20 +38,30 @@ pub struct Answer {
 impl Gateway {
     /// The demonstration lab, where everybody is the client `demo`.
     pub async fn demo() -> Self {
-        Self::start(lab::demo().unwrap(), None, &[]).await
+        Self::start(lab::demo().unwrap(), None, &[], Load::default()).await
+    }
+
+    /// The same, where so much may be under way.
+    pub async fn bounded(load: &Load) -> Self {
+        Self::start(lab::demo().unwrap(), None, &[], load.clone()).await
     }
 
     /// The same, open to web pages of these origins.
     pub async fn open_to(origins: &[&str]) -> Self {
-        Self::start(lab::demo().unwrap(), None, origins).await
+        Self::start(lab::demo().unwrap(), None, origins, Load::default()).await
     }
 
     /// A lab of this YAML whose clients show tokens.
     pub async fn with_tokens(lab: lab::Lab, tokens: Tokens) -> Self {
-        Self::start(lab, Some(Arc::new(tokens)), &[]).await
+        Self::start(lab, Some(Arc::new(tokens)), &[], Load::default()).await
     }
 
-    async fn start(lab: lab::Lab, tokens: Option<Arc<Tokens>>, origins: &[&str]) -> Self {
+    async fn start(
+        lab: lab::Lab,
+        tokens: Option<Arc<Tokens>>,
+        origins: &[&str],
+        load: Load,
+    ) -> Self {
         let now = || {
             let since = std::time::SystemTime::now()
                 .duration_since(std::time::UNIX_EPOCH)
@@ -61,11 +72,8 @@ impl Gateway {
             .await
             .unwrap();
         store.submit(lab.into_command()).await.unwrap();
-        let clients = Arc::new(Clients::new(
-            store.clone(),
-            tokens.clone(),
-            LabelRules::default(),
-        ));
+        let clients = Clients::new(store.clone(), tokens.clone(), LabelRules::default());
+        let clients = Arc::new(clients.with_load(load));
         let auth = match tokens {
             None => AuthLayer::open("demo"),
             Some(tokens) => {

@@ -6,12 +6,13 @@ use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use jumpstarter_gateway::load::{Bounds, Load};
 use serde_json::Value;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::harness::{Answer, answer};
+use crate::harness::{Answer, Gateway, answer};
 use crate::program::{PATIENCE, Program};
 
 const LAB: &str = "
@@ -280,6 +281,36 @@ async fn where_all_are_busy_who_comes_is_told_so() {
 }
 
 #[tokio::test]
+async fn when_too_much_is_under_way_only_health_is_told() {
+    let load = Load::new(Bounds {
+        requests: 1,
+        ..Bounds::NONE
+    });
+    let gateway = Gateway::bounded(&load).await;
+    let exporters = "/v1/namespaces/default/exporters";
+    assert_eq!(gateway.get(exporters).await.status, 200);
+    let under_way = load.begin();
+    for path in [exporters, "/openapi.json", "/nowhere"] {
+        let refused = gateway.get(path).await;
+        refused.refused(503, 14, "OVERLOADED", "try again later");
+        assert_eq!(refused.header("retry-after"), "1");
+    }
+    let called = gateway.request("POST", LIST).body(vec![0; 5]);
+    let called = answer(called.header("content-type", "application/grpc")).await;
+    assert_eq!(called.header("grpc-status"), "14", "{called:?}");
+    for path in ["/healthz", "/readyz"] {
+        assert_eq!(gateway.get(path).await.status, 200, "{path}");
+    }
+    // Who waits is not in the way of others.
+    let waiting = load.wait(None).unwrap();
+    assert_eq!(gateway.get(exporters).await.status, 200);
+    drop(waiting);
+    assert_eq!(gateway.get(exporters).await.status, 503);
+    drop(under_way);
+    assert_eq!(gateway.get(exporters).await.status, 200);
+}
+
+#[tokio::test]
 async fn one_clients_flood_is_not_the_others_business() {
     let program = closed(&["--max-requests-per-second=20"]);
     let (flood, url) = (client(), format!("{}{EXPORTERS}", program.url));
@@ -374,7 +405,7 @@ async fn a_watch_ends_with_its_token() {
 
 /// CVE-2023-44487: requests that are taken back before anybody has looked at them.
 #[tokio::test]
-async fn rapid_resets_end_the_connection_and_nothing_else() {
+async fn rapid_resets_are_nobody_elses_trouble() {
     let program = open(&[]);
     for _ in 0..5 {
         let stream = TcpStream::connect(address(&program)).await.unwrap();

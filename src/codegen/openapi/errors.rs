@@ -25,7 +25,7 @@ struct Failure {
     meaning: &'static str,
 }
 
-const FAILURES: [Failure; 15] = [
+const FAILURES: [Failure; 16] = [
     Failure {
         status: "400",
         component: "BadRequest",
@@ -58,6 +58,12 @@ const FAILURES: [Failure; 15] = [
         meaning: "The `Accept` header rules out every form that the answer can have (`code` 3).",
     },
     Failure {
+        status: "408",
+        component: "BodyTooSlow",
+        codes: &[],
+        meaning: "The request body took longer to arrive than the server waits for one (`code` 4).",
+    },
+    Failure {
         status: "409",
         component: "Conflict",
         codes: &["ALREADY_EXISTS", "ABORTED"],
@@ -86,7 +92,8 @@ const FAILURES: [Failure; 15] = [
         status: "429",
         component: "ResourceExhausted",
         codes: &["RESOURCE_EXHAUSTED"],
-        meaning: "A limit is reached (`code` 8).",
+        meaning: "You ask for more than one client may: too often, or too many waits and streams at a \
+                  time (`code` 8). `Retry-After` says when to try again.",
     },
     Failure {
         status: "500",
@@ -104,7 +111,7 @@ const FAILURES: [Failure; 15] = [
         status: "503",
         component: "Unavailable",
         codes: &["UNAVAILABLE"],
-        meaning: "The server cannot answer now; try again (`code` 14).",
+        meaning: "The server cannot answer now, or has too much to do; try again (`code` 14).",
     },
     Failure {
         status: "504",
@@ -130,7 +137,7 @@ pub fn responses(
     schemas: &mut Schemas,
     own: &Value,
 ) -> BTreeMap<&'static str, RefOr<Response>> {
-    let mut statuses = BTreeSet::from(["400", "401", "406", "500", "503", "default"]);
+    let mut statuses = BTreeSet::from(["400", "401", "406", "429", "500", "503", "default"]);
     if names_something(binding) {
         statuses.insert("404");
     }
@@ -138,7 +145,7 @@ pub fn responses(
         statuses.insert("412");
     }
     if !matches!(binding.body, Body::None) {
-        statuses.extend(["413", "415"]);
+        statuses.extend(["408", "413", "415"]);
     }
     let (rpc, service, request) = (
         &binding.rpc,
@@ -202,7 +209,7 @@ fn response(failure: &Failure, schemas: &mut Schemas, example: Option<&Value>) -
             Type::String,
             "`Bearer` with a realm: send a token (RFC 6750, section 3).",
         ),
-        "503" => (
+        "429" | "503" => (
             "Retry-After",
             Type::Integer,
             "After how many seconds to try again, where the server can tell.",

@@ -225,7 +225,7 @@ fn a_supplement_for_what_does_not_exist_is_refused() {
         ("operations", "GetPart"),
         ("tags", "Parts"),
         ("parameters", "part_id, thing_id"),
-        ("errors", "400, 401, 404, 406, 500, 503, default"),
+        ("errors", "400, 401, 404, 406, 429, 500, 503, default"),
     ] {
         let supplement = format!(r#"{{"{section}": {{"Nothing": {{}}}}}}"#);
         assert_eq!(
