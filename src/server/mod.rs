@@ -124,7 +124,13 @@ pub fn gateway(
     origins: &[String],
 ) -> Result<Gateway, Box<dyn std::error::Error + Send + Sync>> {
     let load = clients.load().clone();
-    let routes = client_service_http::routes(clients.clone());
+    // Whatever can be read can be followed.
+    let routes = client_service_http::routes(clients.clone())
+        .into_iter()
+        .map(|route| match route.binding().method {
+            "GET" => route.followed(),
+            _ => route,
+        });
     let rest = Transcoder::new(routes, limits)
         .map_err(|conflict| conflict.to_string())?
         .layer(auth);

@@ -9,12 +9,13 @@ use std::borrow::Cow;
 
 use serde::de::DeserializeOwned;
 
+use super::explain::{explain, invalid, unknown};
 use super::fields::{Entry, Given, Node, Trouble};
 use super::mask;
 use super::matcher::decode;
 use super::row::{Binding, Body, Field, Kind, Message};
-use crate::fault::{Fault, Violation};
-use crate::proto::json::{MAXIMUM_DEPTH, ONE_OF_SEVERAL};
+use crate::fault::Fault;
+use crate::proto::json::MAXIMUM_DEPTH;
 
 /// Binds a request. `captures` are the raw texts of the row's captures, `query` is the raw query
 /// string, `body` the whole body, of which it is known that it calls itself JSON if it is not empty.
@@ -270,165 +271,6 @@ fn refuse_twice(entries: &[Entry]) -> Result<(), Fault> {
         None => Ok(()),
         Some(pair) => Err(invalid(dotted(&pair[0].path), "given more than once")),
     }
-}
-
-/// The longest name that is compared with others, and shown whole. Comparing takes time by the
-/// product of the lengths, and nobody means a field by a longer name.
-const LONGEST_NAME: usize = 80;
-
-/// What to tell of a field that does not exist.
-pub(super) fn unknown(what: &str, name: &str, known: &[&str]) -> String {
-    if name.len() > LONGEST_NAME {
-        return format!("no such {what}; there are: {}", known.join(", "));
-    }
-    let distance = |known: &&&str| strsim::damerau_levenshtein(known, name);
-    match known.iter().min_by_key(distance) {
-        None => format!("no such {what}; there are none"),
-        Some(near) if distance(&near) <= 1 + name.len() / 4 => {
-            format!("no such {what}; did you mean `{near}`?")
-        }
-        Some(_) => format!("no such {what}; there are: {}", known.join(", ")),
-    }
-}
-
-/// Turns what a `Deserialize` said, and where, into what the caller should know.
-fn explain(path: &str, trouble: Trouble, request: &'static Message) -> Fault {
-    let path = if path == "." { "" } else { path };
-    let (text, place) = match trouble {
-        Trouble::Text(text) => (text, None),
-        Trouble::Json(error) => {
-            let place = (error.line(), error.column());
-            let text = error.to_string();
-            let ending = format!(" at line {} column {}", place.0, place.1);
-            let text = text.strip_suffix(&ending).unwrap_or(&text).to_owned();
-            if error.is_syntax() || error.is_eof() {
-                let message = format!(
-                    "the request body is not valid JSON: {text} at line {}, column {}",
-                    place.0, place.1
-                );
-                return Fault::invalid_argument("MALFORMED_JSON", message)
-                    .with_metadata("line", place.0.to_string())
-                    .with_metadata("column", place.1.to_string());
-            }
-            (text, Some(place))
-        }
-    };
-    let (field, mut description) = match Naming::of(&text) {
-        Naming::Unknown(name) => {
-            // The way ends in the name itself.
-            let outer = path.strip_suffix(name).unwrap_or(path);
-            let outer = outer.strip_suffix('.').unwrap_or(outer);
-            let mut known = outer.split('.').filter(|part| !part.is_empty());
-            let message = known.try_fold(request, |message, part| {
-                match message.field(part.split('[').next()?)?.kind {
-                    Kind::Message(inner) => Some(inner),
-                    Kind::Text | Kind::Opaque => None,
-                }
-            });
-            let description = message.map_or_else(
-                || "no such field".to_owned(),
-                |message| {
-                    let known: Vec<&str> = message.fields.iter().map(|field| field.json).collect();
-                    unknown("field", name, &known)
-                },
-            );
-            (joined(outer, name), description)
-        }
-        Naming::Twice(name) => (joined(path, name), "given more than once".to_owned()),
-        Naming::Excess(name) => (joined(path, name), ONE_OF_SEVERAL.to_owned()),
-        Naming::None => (path.to_owned(), in_terms_of_json(text)),
-    };
-    if let Some((line, column)) = place.filter(|(line, _)| *line > 0) {
-        description = format!("{description} (line {line}, column {column})");
-    }
-    invalid(field, description)
-}
-
-/// What serde says of types, in the words of JSON.
-fn in_terms_of_json(text: String) -> String {
-    let Some(rest) = text.strip_prefix("invalid type: ") else {
-        return text;
-    };
-    let kinds = [
-        ("sequence, ", "an array, "),
-        ("map, ", "an object, "),
-        ("floating point `", "number `"),
-        ("integer `", "number `"),
-    ];
-    let found = kinds.iter().find_map(|(kind, name)| {
-        let rest = rest.strip_prefix(kind)?;
-        Some(format!("{name}{rest}"))
-    });
-    let text = found.unwrap_or_else(|| rest.to_owned());
-    match text.rsplit_once("expected struct ") {
-        None => format!("invalid type: {text}"),
-        Some((found, message)) => format!("invalid type: {found}expected an object: {message}"),
-    }
-}
-
-/// A text of serde's, or of `proto::json`, that names the field it is about.
-enum Naming<'t> {
-    Unknown(&'t str),
-    Twice(&'t str),
-    /// A second member of a oneof.
-    Excess(&'t str),
-    None,
-}
-
-impl<'t> Naming<'t> {
-    fn of(text: &'t str) -> Self {
-        // A name may hold the quotes that stand around it.
-        if let Some(rest) = text.strip_prefix("unknown field `") {
-            let name = rest.rsplit_once("`, expected ").map(|(name, _)| name);
-            let name = name.or_else(|| rest.rsplit_once("`, there are no ").map(|(name, _)| name));
-            return Self::Unknown(name.unwrap_or(rest));
-        }
-        if let Some(rest) = text.strip_prefix("duplicate field `") {
-            return Self::Twice(rest.strip_suffix('`').unwrap_or(rest));
-        }
-        let excess = text
-            .strip_suffix(ONE_OF_SEVERAL)
-            .and_then(|rest| rest.strip_prefix('`')?.strip_suffix("` "));
-        excess.map_or(Self::None, Self::Excess)
-    }
-}
-
-/// The way to a field inside the message that `outer` leads to.
-fn joined(outer: &str, name: &str) -> String {
-    match outer {
-        "" => name.to_owned(),
-        outer => format!("{outer}.{name}"),
-    }
-}
-
-fn invalid(field: impl Into<String>, description: impl Into<String>) -> Fault {
-    refusal("INVALID_FIELD", field, description)
-}
-
-/// A fault that names one field, or query parameter, by its JSON path.
-pub(super) fn refusal(
-    reason: &'static str,
-    field: impl Into<String>,
-    description: impl Into<String>,
-) -> Fault {
-    let violation = Violation {
-        field: shortened(field.into(), 4 * LONGEST_NAME),
-        description: shortened(description.into(), 40 * LONGEST_NAME),
-    };
-    let message = match violation.field.as_str() {
-        "" => violation.description.clone(),
-        field => format!("{field}: {}", violation.description),
-    };
-    Fault::invalid_argument(reason, message).with_violation(violation)
-}
-
-/// No more of a text than `length` bytes: what is sent back must not grow with what was sent.
-pub(super) fn shortened(mut text: String, length: usize) -> String {
-    if text.len() > length {
-        text.truncate(text.floor_char_boundary(length));
-        text.push('…');
-    }
-    text
 }
 
 fn dotted(path: &[&'static Field]) -> String {

@@ -1,6 +1,7 @@
-//! Following what a GET shows: the answer to `Accept: text/event-stream` of a unary method that
-//! offers it. The method finds [`Follow`] among its request's extensions, and puts [`Events`] into
-//! those of its response; methods that know nothing of it answer once, as ever.
+//! Following what a GET shows: the answer to `Accept: text/event-stream` of a unary method whose
+//! route offers it ([`Route::followed`](super::Route::followed)). The method finds [`Follow`] among
+//! its request's extensions, and puts [`Events`] into those of its response; methods that know
+//! nothing of it answer once, as ever.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -8,7 +8,7 @@ use serde::de::{
     DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
-use super::bind::{refusal, shortened, unknown};
+use super::explain::{refusal, shortened, unknown};
 use super::row::{Binding, Body, Field, Kind, Message};
 use crate::fault::Fault;
 

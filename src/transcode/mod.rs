@@ -15,6 +15,7 @@ mod condition;
 mod deadline;
 mod encoded;
 mod events;
+mod explain;
 mod fields;
 mod mask;
 mod matcher;

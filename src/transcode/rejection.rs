@@ -14,7 +14,7 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use prost::Message as _;
 use tonic::Code;
 
-use super::bind::shortened;
+use super::explain::shortened;
 use super::{metadata, negotiate};
 use crate::fault::{BODY_TOO_SLOW, ETAG_MISMATCH, Fault, tell_request_id};
 use crate::proto::google::rpc;

@@ -30,8 +30,12 @@ pub type Answer = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Se
 #[derive(Clone)]
 pub struct Route {
     binding: &'static Binding,
-    call: Arc<dyn Fn(Request, Limits) -> Answer + Send + Sync>,
+    offers: Offers,
+    call: Arc<dyn Fn(Request, Limits, Offers) -> Answer + Send + Sync>,
 }
+
+/// The media types of a route's answers, the preferred one first; none where only the answer tells.
+type Offers = &'static [&'static str];
 
 impl Route {
     /// A route to a unary method that answers in JSON.
@@ -45,15 +49,19 @@ impl Route {
     {
         let service = service.clone();
         let json = Arc::new(JsonWriter::default());
-        // Following makes sense for what can be asked for again and again.
-        let offers: &[&str] = match binding.method {
-            "GET" => &[negotiate::JSON, negotiate::SSE],
-            _ => &[negotiate::JSON],
-        };
-        Self::new(binding, offers, move |received| {
+        Self::new(binding, &[negotiate::JSON], move |received| {
             let service = service.clone();
             unary(received, json.clone(), move |call| method(service, call))
         })
+    }
+
+    /// The same route to a unary method, which can be followed with Server-Sent Events too: it puts
+    /// [`Events`](super::Events) into its response where its request holds
+    /// [`Follow`](super::Follow).
+    #[must_use]
+    pub fn followed(mut self) -> Self {
+        self.offers = &[negotiate::JSON, negotiate::SSE];
+        self
     }
 
     /// A route to a unary method that answers with the `google.api.HttpBody` that `body` takes out
@@ -127,14 +135,14 @@ impl Route {
     /// a request's future has to hold, which keeps it small.
     fn new<M, A>(
         binding: &'static Binding,
-        offers: &'static [&'static str],
+        offers: Offers,
         answer: impl Fn(Received<M>) -> A + Clone + Send + Sync + 'static,
     ) -> Self
     where
         M: DeserializeOwned + PartialEq + Send + 'static,
         A: Future<Output = Result<Response, Rejection>> + Send + 'static,
     {
-        let call = move |request, limits| -> Answer {
+        let call = move |request, limits, offers: Offers| -> Answer {
             let head = Head::new(binding, request, limits, offers);
             let received = match head {
                 Ok(head) if head.body.is_end_stream() => head.with(&[]),
@@ -151,6 +159,7 @@ impl Route {
         };
         Self {
             binding,
+            offers,
             call: Arc::new(call),
         }
     }
@@ -163,7 +172,7 @@ impl Route {
 
     /// Answers a request that belongs to the row.
     pub(super) fn answer(&self, request: Request, limits: Limits) -> Answer {
-        (self.call)(request, limits)
+        (self.call)(request, limits, self.offers)
     }
 }
 

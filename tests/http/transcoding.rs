@@ -285,6 +285,18 @@ async fn a_requester_who_leaves_ends_the_call() {
     assert_eq!(calls.recv().await, Some("over"));
 }
 
+#[tokio::test]
+async fn what_cannot_be_followed_is_refused_before_it_is_called() {
+    let (sender, mut calls) = unbounded_channel();
+    let router = router(Library {
+        calls: Some(sender),
+    });
+    let request = Request::get("/v1/shelves/1").header("accept", "text/event-stream");
+    let refused = ask(router, request.body(Body::empty()).unwrap()).await;
+    assert_eq!(refused.status, StatusCode::NOT_ACCEPTABLE, "{refused:?}");
+    assert!(calls.try_recv().is_err(), "it was called");
+}
+
 /// The row of a method that takes a body.
 fn row(method: &str, http: &str) -> &'static Binding {
     let mut rows = BINDINGS.iter();
