@@ -12,7 +12,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::future::{BoxFuture, Either, ready};
-use http::header::{ACCESS_CONTROL_REQUEST_METHOD, ORIGIN};
+use http::header::ACCESS_CONTROL_REQUEST_METHOD;
 use http::{HeaderMap, Method, Request};
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Layer, Service, ServiceExt};
@@ -35,7 +35,8 @@ struct Ways {
     router: Router,
     load: Load,
     limits: Limits,
-    /// For requests of web pages, where those of other origins may call.
+    /// Where web pages of other origins may call: the same, and what answers say of it. Those to
+    /// others say that they depend on the origin, too, for caches between.
     cross_origin: Option<BoxCloneSyncService<Request<Body>, Response, Infallible>>,
 }
 
@@ -80,7 +81,6 @@ impl Ways {
         let asks_nothing = request.method() == Method::OPTIONS
             && !headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
         if let Some(cross_origin) = &self.cross_origin
-            && headers.contains_key(ORIGIN)
             && !asks_nothing
         {
             return Either::Right(Box::pin(cross_origin.clone().oneshot(request)));

@@ -296,6 +296,9 @@ async fn browsers_may_ask_first() {
         (status, header(&headers, "allow")),
         (StatusCode::NO_CONTENT, "GET, HEAD, OPTIONS")
     );
+    // A cache must not give a page what it keeps for somebody without an origin.
+    let (_, headers) = from_page(&named, "GET", None).await;
+    assert!(header(&headers, "vary").contains("origin"), "{headers:?}");
     // Without a method that it asks for, it is no such question.
     let gateway = Gateway::open_to(&named).await;
     let plain = gateway.request("OPTIONS", EXPORTERS);
