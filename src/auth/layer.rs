@@ -312,7 +312,8 @@ fn let_in(mut request: Request<Body>, caller: Caller, load: &Load) -> Request<Bo
     if request.body().is_end_stream() {
         return request;
     }
-    request.map(|body| Body::new(load.timely(body, usage)))
+    let outstanding = request.extensions_mut().remove();
+    request.map(|body| Body::new(load.timely(body, usage, outstanding)))
 }
 
 /// The refusal in the form that the caller speaks.

@@ -3,6 +3,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -20,19 +21,50 @@ pub struct Timely<B> {
     body: B,
     load: Load,
     client: Option<Arc<Usage>>,
+    outstanding: Option<Outstanding>,
     /// None as long as nothing had to be waited for.
     deadline: Option<Pin<Box<Sleep>>>,
     wait: Option<Wait>,
 }
 
+/// How many bodies of requests on one connection are outstanding, each until it has ended or nobody
+/// waits for it any more. Whoever accepts connections puts one into the extensions of a request, and
+/// sees who has not sent all of it.
+#[derive(Clone, Debug, Default)]
+pub struct Outstanding(Arc<AtomicU32>);
+
+impl Outstanding {
+    /// How many there are.
+    #[must_use]
+    pub fn count(&self) -> u32 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
 impl<B> Timely<B> {
-    pub(super) fn new(body: B, load: Load, client: Option<Arc<Usage>>) -> Self {
+    pub(super) fn new(
+        body: B,
+        load: Load,
+        client: Option<Arc<Usage>>,
+        outstanding: Option<Outstanding>,
+    ) -> Self {
+        if let Some(Outstanding(count)) = &outstanding {
+            count.fetch_add(1, Ordering::Relaxed);
+        }
         Self {
             body,
             load,
             client,
+            outstanding,
             deadline: None,
             wait: None,
+        }
+    }
+
+    /// It has ended.
+    fn arrived(&mut self) {
+        if let Some(Outstanding(count)) = self.outstanding.take() {
+            count.fetch_sub(1, Ordering::Relaxed);
         }
     }
 
@@ -73,6 +105,9 @@ where
         match Pin::new(&mut self.body).poll_frame(context) {
             Poll::Ready(frame) => {
                 self.wait = None;
+                if frame.is_none() || self.body.is_end_stream() {
+                    self.arrived();
+                }
                 Poll::Ready(frame.map(|frame| frame.map_err(Into::into)))
             }
             Poll::Pending => self
@@ -87,6 +122,14 @@ where
 
     fn size_hint(&self) -> SizeHint {
         self.body.size_hint()
+    }
+}
+
+impl<B> Drop for Timely<B> {
+    fn drop(&mut self) {
+        if let Some(Outstanding(count)) = &self.outstanding {
+            count.fetch_sub(1, Ordering::Relaxed);
+        }
     }
 }
 
@@ -122,7 +165,7 @@ mod tests {
             ..Bounds::NONE
         };
         let began = Instant::now();
-        let body = Load::new(bounds).timely(trickle(), None);
+        let body = Load::new(bounds).timely(trickle(), None, None);
         let error = body.collect().await.unwrap_err();
         assert_eq!(status(&error).code(), Code::DeadlineExceeded);
         assert_eq!(began.elapsed().as_secs(), 12);
@@ -136,12 +179,25 @@ mod tests {
         };
         let load = Load::new(bounds);
         let ada = load.client("ada".into());
-        let mut first = load.timely(trickle(), Some(ada.clone()));
-        let mut second = load.timely(trickle(), Some(ada.clone()));
+        let mut first = load.timely(trickle(), Some(ada.clone()), None);
+        let mut second = load.timely(trickle(), Some(ada.clone()), None);
         assert!(first.frame().now_or_never().is_none());
         let error = second.frame().await.unwrap().unwrap_err();
         assert_eq!(status(&error).code(), Code::ResourceExhausted);
         drop(first);
         assert!(second.frame().await.unwrap().is_ok());
+    }
+
+    #[tokio::test]
+    async fn a_body_is_outstanding_until_it_has_ended() {
+        let (load, outstanding) = (Load::default(), Outstanding::default());
+        let begin = |body| load.timely(body, None, Some(outstanding.clone()));
+        let full = || http_body_util::Full::new(Bytes::from_static(b"x"));
+        let (mut first, second) = (begin(full()), begin(full()));
+        assert_eq!(outstanding.count(), 2);
+        first.frame().await.unwrap().unwrap();
+        assert_eq!(outstanding.count(), 1);
+        drop((first, second));
+        assert_eq!(outstanding.count(), 0);
     }
 }

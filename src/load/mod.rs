@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tonic::Code;
 
-pub use body::Timely;
+pub use body::{Outstanding, Timely};
 pub use usage::Usage;
 
 use crate::fault::Fault;
@@ -148,8 +148,13 @@ impl Load {
 
     /// A body that has to arrive in time, of a client if it is known.
     #[must_use]
-    pub fn timely<B>(&self, body: B, client: Option<Arc<Usage>>) -> Timely<B> {
-        Timely::new(body, self.clone(), client)
+    pub fn timely<B>(
+        &self,
+        body: B,
+        client: Option<Arc<Usage>>,
+        outstanding: Option<Outstanding>,
+    ) -> Timely<B> {
+        Timely::new(body, self.clone(), client, outstanding)
     }
 
     /// For how long a body may be on its way, if that has a limit.

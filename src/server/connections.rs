@@ -1,9 +1,10 @@
 //! Who is connected: how many may be, and who has to give way to others. Knows nothing of what is
 //! said on a connection but whether a request is under way.
 //!
-//! When there is no room, connections that nobody uses make some: first those that have not sent a
-//! whole request for a while, then those between two requests, the least used ones before others,
-//! always the oldest first. Where nobody can give way, who comes is sent away.
+//! When there is no room, connections that nobody uses make some: first those that have not sent the
+//! whole head of a request for a while, then those between two requests or in the midst of one, the
+//! least used ones before others, always the oldest first. Where nobody can give way, who comes is
+//! sent away.
 
 use std::collections::{BTreeMap, HashMap};
 use std::net::IpAddr;
@@ -13,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use tokio::task::AbortHandle;
 
-use crate::load::network;
+use crate::load::{Outstanding, network};
 
 /// A new connection is left alone for so long.
 const YOUNG: Duration = Duration::from_secs(1);
@@ -33,6 +34,8 @@ struct Register {
     /// In the order in which they came.
     present: BTreeMap<u64, (IpAddr, Arc<Connection>)>,
     by_address: HashMap<IpAddr, usize>,
+    /// How many have given way and are not closed yet.
+    leaving: usize,
 }
 
 /// One connection, as far as it matters whether it can give way.
@@ -43,6 +46,8 @@ pub struct Connection {
     under_way: AtomicU32,
     /// It was used since somebody last looked for who can give way.
     is_used: AtomicBool,
+    /// Requests of which not all has come.
+    pub outstanding: Outstanding,
     task: OnceLock<AbortHandle>,
 }
 
@@ -68,6 +73,7 @@ impl Connections {
             next: 0,
             present: BTreeMap::new(),
             by_address: HashMap::new(),
+            leaving: 0,
         })))
     }
 
@@ -92,6 +98,19 @@ impl Connections {
                 connection,
             }
         })
+    }
+
+    /// Waits as long as many have given way and are not closed yet, so that there are never many more
+    /// than there may be.
+    pub async fn settle(&self) {
+        while self.is_crowded() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    }
+
+    fn is_crowded(&self) -> bool {
+        let register = self.register();
+        register.leaving > (register.most / SHARE).max(1)
     }
 
     fn register(&self) -> MutexGuard<'_, Register> {
@@ -140,6 +159,7 @@ impl Register {
         );
         for (_, number) in ranked {
             let connection = self.remove(number);
+            self.leaving += usize::from(connection.is_some());
             if let Some(task) = connection.as_ref().and_then(|it| it.task.get()) {
                 task.abort();
             }
@@ -154,6 +174,7 @@ impl Connection {
             heads: AtomicU32::new(0),
             under_way: AtomicU32::new(0),
             is_used: AtomicBool::new(false),
+            outstanding: Outstanding::default(),
             task: OnceLock::new(),
         }
     }
@@ -184,7 +205,8 @@ impl Connection {
 
     /// Who is to give way first has the lowest; none who cannot.
     fn rank(&self) -> Option<u8> {
-        if self.is_busy() {
+        let under_way = self.under_way.load(Ordering::Relaxed);
+        if under_way > self.outstanding.count() {
             return None;
         }
         let was_used = self.is_used.swap(false, Ordering::Relaxed);
@@ -205,13 +227,20 @@ impl Drop for UnderWay {
 
 impl Drop for Seat {
     fn drop(&mut self) {
-        self.connections.register().remove(self.number);
+        let mut register = self.connections.register();
+        if register.remove(self.number).is_none() {
+            register.leaving = register.leaving.saturating_sub(1);
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use bytes::Bytes;
+    use http_body_util::Empty;
+
     use super::*;
+    use crate::load::Load;
 
     fn address(text: &str) -> IpAddr {
         text.parse().unwrap()
@@ -230,6 +259,32 @@ mod tests {
         drop(busy);
         assert!(connections.admit(ada).is_some());
         assert!(!is_there(&connections, &seats[0]) && is_there(&connections, &seats[1]));
+    }
+
+    #[test]
+    fn who_gives_way_is_waited_for() {
+        let (connections, ada) = (Connections::new(2, 2), address("10.0.0.1"));
+        let [first, second] = [(); 2].map(|()| connections.admit(ada).unwrap());
+        let _third = connections.admit(ada).unwrap();
+        assert!(!connections.is_crowded());
+        let _fourth = connections.admit(ada).unwrap();
+        assert!(connections.is_crowded());
+        drop(first);
+        assert!(!connections.is_crowded());
+        drop(second);
+        assert_eq!(connections.register().leaving, 0);
+    }
+
+    #[tokio::test]
+    async fn who_keeps_half_a_request_back_gives_way() {
+        let (connections, ada) = (Connections::new(2, 2), address("10.0.0.1"));
+        let [half, whole] = [(); 2].map(|()| connections.admit(ada).unwrap());
+        let _under_way = [&half, &whole].map(|seat| seat.connection.begin());
+        let outstanding = half.connection.outstanding.clone();
+        let body = Load::default().timely(Empty::<Bytes>::new(), None, Some(outstanding));
+        let _next = connections.admit(ada).unwrap();
+        assert!(!is_there(&connections, &half) && is_there(&connections, &whole));
+        drop(body);
     }
 
     #[test]

@@ -90,6 +90,7 @@ pub async fn serve<S>(
     };
     let mut stop = std::pin::pin!(stop);
     loop {
+        present.settle().await;
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
             () = &mut stop => break,
@@ -206,6 +207,11 @@ impl Common {
         let respond = move |mut request: Request<Incoming>| {
             let under_way = connection.begin();
             request.extensions_mut().insert(Peer(address));
+            if !request.body().is_end_stream() {
+                request
+                    .extensions_mut()
+                    .insert(connection.outstanding.clone());
+            }
             let answer = service.clone().call(request);
             async move {
                 let response = answer.await?;

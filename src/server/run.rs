@@ -1,13 +1,13 @@
 //! From settings to a running server, and to its end.
 
 use std::fmt;
-use std::io::Write as _;
+use std::io::{self, Write as _};
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
 
@@ -26,6 +26,9 @@ use crate::lab::{self, Lab};
 use crate::lease::{self, Timestamp};
 use crate::load::Load;
 use crate::store::{Embedded, EngineError, Memory, Store};
+
+/// How many connections the system may hold that were not accepted yet; it has a limit of its own.
+const WAITING: u32 = 4096;
 
 /// Why the server did not start, or ended before it was told to: sentences for the person who started
 /// it, and the status that the process ends with.
@@ -158,7 +161,7 @@ async fn listener(
     address: SocketAddr,
 ) -> Result<TcpListener, Error> {
     let Some(socket) = handed else {
-        return TcpListener::bind(address).await.map_err(|error| {
+        return bound(address).map_err(|error| {
             Error::new(format!(
                 "{address} cannot be listened on: {error}; choose another address with --listen"
             ))
@@ -168,6 +171,17 @@ async fn listener(
     usable
         .and_then(|()| TcpListener::from_std(socket))
         .map_err(|error| Error::new(format!("the socket that was handed over: {error}")))
+}
+
+fn bound(address: SocketAddr) -> io::Result<TcpListener> {
+    let socket = match address {
+        SocketAddr::V4(_) => TcpSocket::new_v4(),
+        SocketAddr::V6(_) => TcpSocket::new_v6(),
+    }?;
+    // A restart does not wait for connections that have just ended.
+    socket.set_reuseaddr(true)?;
+    socket.bind(address)?;
+    socket.listen(WAITING)
 }
 
 /// The store over the directory that leases are kept in, or in memory.

@@ -381,10 +381,18 @@ async fn waits_have_a_limit_for_each_client() {
 }
 
 #[tokio::test]
-async fn a_watch_ends_with_its_token() {
+async fn a_watch_and_a_wait_end_with_their_token() {
     let program = closed(&[]);
     let mut anns = watch(&program, "ann").await;
     let mut bobs = watch(&program, "bob").await;
+    let body =
+        r#"{"selector": "board=rpi4", "duration": "60s", "beginTime": "2100-01-01T00:00:00Z"}"#;
+    let create = client().post(format!("{}{LEASES}", program.url));
+    let create = create.header("prefer", "wait=500, on-timeout=release");
+    let create = create.header("content-type", "application/json").body(body);
+    let waiting = tokio::spawn(answer(create.bearer_auth("ann")));
+    let is_there = async || get(&program, LEASES, "bob").await.text.contains("ann");
+    until("nobody waits for a lease", is_there).await;
     save_tokens(&program.file("tokens"), &["bob"]);
     let mut text = String::new();
     let end = async {
@@ -397,6 +405,10 @@ async fn a_watch_ends_with_its_token() {
         text.contains("event: error") && text.contains("TOKEN_REJECTED"),
         "{text}"
     );
+    let waited = timeout(PATIENCE, waiting).await.unwrap().unwrap();
+    waited.refused(401, 16, "TOKEN_REJECTED", "not in the tokens file any more");
+    // As if its client had gone away.
+    until("the lease is still there", async || !is_there().await).await;
     let opening = bobs.chunk().await.unwrap();
     assert!(opening.is_some());
     let more = timeout(Duration::from_millis(1), bobs.chunk()).await;
