@@ -48,7 +48,8 @@ async fn grpc_health_says_the_same() {
     assert_eq!(all, [Serving, Serving, NotServing, NotServing]);
 }
 
-#[tokio::test]
+// With more threads than the one that waits: the client has to answer the server's last question.
+#[tokio::test(flavor = "multi_thread")]
 async fn who_watches_health_is_in_nobodys_way() {
     use tonic_health::pb::HealthCheckRequest;
     use tonic_health::pb::health_client::HealthClient;
