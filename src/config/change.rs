@@ -6,7 +6,7 @@ use toml::Table;
 use super::{ConfigError, Settings, arguments};
 
 /// The settings that a running server takes over. All others need a restart.
-pub const CHANGEABLE: [&str; 16] = [
+pub const CHANGEABLE: [&str; 18] = [
     "admins",
     "cors_origins",
     "deprecated_labels",
@@ -17,7 +17,9 @@ pub const CHANGEABLE: [&str; 16] = [
     "longest_call",
     "longest_wait",
     "max_body_bytes",
+    "max_query_bytes",
     "max_tags",
+    "max_url_bytes",
     "maximum_duration",
     "minimum_duration",
     "offline_after",

@@ -29,7 +29,7 @@ impl Retuning {
     /// Does so at every SIGHUP, for as long as the server runs.
     pub async fn follow(self, mut hangup: Signal) {
         while hangup.recv().await.is_some() {
-            supervisor::reloading();
+            supervisor::reloading().await;
             let arguments = self.arguments.clone();
             let Ok(read) = spawn_blocking(move || Settings::load(arguments)).await else {
                 return;
@@ -43,7 +43,7 @@ impl Retuning {
                 }
                 tracing::error!("the configuration has errors; the server keeps the one it has");
             }
-            supervisor::ready(&self.status);
+            supervisor::ready(&self.status).await;
         }
     }
 

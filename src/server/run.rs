@@ -126,7 +126,7 @@ pub async fn run(start: Start) -> Result<(), Error> {
     announce(&settings, &listener, &summary, files.as_ref());
     foundation.readiness.set(true).await;
     let status = format!("serving {summary}");
-    supervisor::ready(&status);
+    supervisor::ready(&status).await;
     tokio::spawn(supervisor::watchdog(foundation.store.clone()));
     let (grace, limits) = (settings.shutdown_grace, settings.limits.clone());
     let (settings, present) = watch::channel(settings);

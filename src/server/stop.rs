@@ -63,8 +63,8 @@ pub async fn told(
         )),
     };
     foundation.readiness.set(false).await;
-    supervisor::stopping("finishing what is under way");
     tokio::spawn(signals.insist());
+    supervisor::stopping("finishing what is under way").await;
     if let Err(error) = &outcome {
         tracing::error!("{error}");
     }

@@ -2,12 +2,18 @@
 //! opened before, and notes about how the server is. Without one nothing here does anything.
 
 use std::net::TcpListener;
+use std::time::Duration;
 
 use listenfd::ListenFd;
 use sd_notify::NotifyState;
+use tokio::task::spawn_blocking;
+use tokio::time::timeout;
 
 use super::run::Error;
 use crate::store::Store;
+
+/// How long the supervisor may take for a note.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 /// The socket to serve on that was handed over at the start (`LISTEN_FDS`); none if there is none. To
 /// be called before there are other threads, because it clears environment variables.
@@ -32,21 +38,21 @@ pub fn handed_socket() -> Result<Option<TcpListener>, Error> {
 }
 
 /// The server takes requests.
-pub fn ready(status: &str) {
-    tell(&[NotifyState::Ready, NotifyState::Status(status)]);
+pub async fn ready(status: &str) {
+    tell(format!("READY=1\nSTATUS={status}")).await;
 }
 
 /// The server takes over settings; [`ready`] ends that.
-pub fn reloading() {
-    let mut states = vec![NotifyState::Reloading];
-    // Asked for by `Type=notify-reload`.
-    states.extend(NotifyState::monotonic_usec_now());
-    tell(&states);
+pub async fn reloading() {
+    // The time is asked for by `Type=notify-reload`.
+    let time = NotifyState::monotonic_usec_now();
+    let time = time.map_or_else(|_| String::new(), |time| format!("\n{time}"));
+    tell(format!("RELOADING=1{time}")).await;
 }
 
 /// The server is about to end.
-pub fn stopping(status: &str) {
-    tell(&[NotifyState::Stopping, NotifyState::Status(status)]);
+pub async fn stopping(status: &str) {
+    tell(format!("STOPPING=1\nSTATUS={status}")).await;
 }
 
 /// Says again and again that the server is alive, if somebody wants to know (`WatchdogSec=`): tasks
@@ -57,13 +63,22 @@ pub async fn watchdog(store: Store) {
     };
     loop {
         store.read(|book, _| book.revision());
-        tell(&[NotifyState::Watchdog]);
+        tell("WATCHDOG=1".to_owned()).await;
         tokio::time::sleep(limit / 3).await;
     }
 }
 
-fn tell(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        tracing::warn!(%error, "the service manager (NOTIFY_SOCKET) could not be told how the server is");
+/// Sends a note, or gives it up where the supervisor does not take it: a server does not wait for the one
+/// that should watch it.
+async fn tell(note: String) {
+    let told = spawn_blocking(move || sd_notify::notify(&[NotifyState::Custom(&note)]));
+    match timeout(PATIENCE, told).await {
+        Ok(Ok(Ok(()))) => {}
+        Ok(Ok(Err(error))) => {
+            tracing::warn!(%error, "the supervisor (NOTIFY_SOCKET) could not be told how the server is");
+        }
+        Ok(Err(_)) | Err(_) => {
+            tracing::warn!("the supervisor (NOTIFY_SOCKET) does not listen to how the server is");
+        }
     }
 }

@@ -1,13 +1,14 @@
 //! What systemd does with a service of `Type=notify` and a socket, played by this test: the socket is
 //! handed over as file descriptor 3, and notes come to a datagram socket.
 
-use std::net::{SocketAddr, TcpListener};
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Instant;
 
 use crate::program::{PATIENCE, Server, client, program, run};
 
@@ -82,46 +83,58 @@ async fn a_supervisor_hears_how_the_server_is() {
     assert!(server.ended().success());
 }
 
-/// Sends requests, each on a connection of its own, until it is told to stop; how many there were.
-/// None may fail.
-async fn ask(address: SocketAddr, enough: Arc<AtomicBool>) -> usize {
-    let mut count = 0;
+/// Sends requests, each on a connection of its own, until there were enough; counts them. None may fail.
+fn ask(address: SocketAddr, enough: &AtomicBool, count: &AtomicUsize) {
     while !enough.load(Ordering::Relaxed) {
-        let url = format!("http://{address}/v1/namespaces/default/exporters");
-        let answer = client().get(url).header("connection", "close").send();
-        let answer = tokio::time::timeout(PATIENCE, answer).await.unwrap();
-        let answer = answer.unwrap_or_else(|error| panic!("request {count}: {error:?}"));
-        assert_eq!(answer.status(), 200, "request {count}");
-        count += 1;
+        let mut connection = TcpStream::connect(address).unwrap();
+        connection.set_read_timeout(Some(PATIENCE)).unwrap();
+        let request =
+            "GET /v1/namespaces/default/leases HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        connection.write_all(request.as_bytes()).unwrap();
+        let mut answer = String::new();
+        let read = connection.read_to_string(&mut answer);
+        let number = count.fetch_add(1, Ordering::Relaxed);
+        let is_good = read.is_ok() && answer.starts_with("HTTP/1.1 200 ");
+        assert!(is_good, "request {number}: {read:?} {answer:?}");
     }
-    count
 }
 
-#[tokio::test(flavor = "multi_thread")]
-async fn no_request_is_lost_while_the_server_restarts_behind_its_socket() {
+#[test]
+fn no_request_is_lost_while_the_server_restarts_behind_its_socket() {
     let folder = tempfile::tempdir().unwrap();
     let supervisor = Supervisor::new(folder.path());
     let socket = TcpListener::bind("127.0.0.1:0").unwrap();
     let address = socket.local_addr().unwrap();
-    let enough = Arc::new(AtomicBool::new(false));
-    // From before the first start.
-    let clients: Vec<_> = (0..4)
-        .map(|_| tokio::spawn(ask(address, enough.clone())))
-        .collect();
-    for _ in 0..5 {
-        let mut server = Server::start_by(supervisor.start(&socket, &["serve", "--demo"]));
-        supervisor.heard("READY=1");
-        server.signal("-TERM");
-        assert!(server.ended().success());
-    }
-    let _last = Server::start_by(supervisor.start(&socket, &["serve", "--demo"]));
-    enough.store(true, Ordering::Relaxed);
-    let mut answered = 0;
-    for client in clients {
-        answered += client.await.unwrap();
-    }
-    assert!(answered >= 4, "only {answered}");
-    println!("{answered} requests over 6 servers");
+    let (enough, count) = (AtomicBool::new(false), AtomicUsize::new(0));
+    let start = || Server::start_by(supervisor.start(&socket, &["serve", "--demo"]));
+    let mut last = None;
+    std::thread::scope(|clients| {
+        // From before the first start.
+        for _ in 0..4 {
+            clients.spawn(|| {
+                ask(address, &enough, &count);
+            });
+        }
+        let started = Instant::now();
+        for number in 1..=6 {
+            // Nobody hears their notes, and that keeps none of them from its work.
+            let mut server = start();
+            // Each is stopped in the middle of its work.
+            while count.load(Ordering::Relaxed) < number * 20 && started.elapsed() < PATIENCE {
+                std::thread::yield_now();
+            }
+            server.signal("-TERM");
+            assert!(server.ended().success());
+        }
+        // What is left is answered by the last one, which is there until all have theirs.
+        last = Some(start());
+        enough.store(true, Ordering::Relaxed);
+    });
+    drop(last);
+    println!(
+        "{count} requests over 7 servers",
+        count = count.into_inner()
+    );
 }
 
 #[test]
