@@ -9,6 +9,7 @@ mod arguments;
 mod change;
 mod file;
 mod limits;
+mod observe;
 mod oidc;
 mod security;
 
@@ -26,6 +27,7 @@ use toml::Table;
 pub use arguments::ServeArgs;
 pub use change::{CHANGEABLE, Change};
 pub use limits::Limits;
+pub use observe::Observe;
 pub use oidc::OidcIssuer;
 pub use security::{LONGEST_LIFETIME, Security};
 
@@ -111,6 +113,10 @@ pub struct Settings {
     #[command(flatten)]
     #[serde(flatten)]
     pub security: Security,
+
+    #[command(flatten)]
+    #[serde(flatten)]
+    pub observe: Observe,
 
     /// Form of the log on standard error: text for people, json for programs.
     #[arg(
@@ -445,6 +451,7 @@ impl Settings {
         );
         problems.extend(self.security.problems());
         problems.extend(self.limits.problems());
+        problems.extend(self.observe.problems());
         if problems.is_empty() {
             Ok(())
         } else {

@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::fmt;
 
-use prost::Message as _;
+use prost::{Message as _, Name as _};
 use tonic::Code;
 
 use crate::proto::google::rpc;
@@ -131,6 +131,25 @@ impl Fault {
             details,
         }
     }
+}
+
+/// The reason in the details of a `google.rpc.Status` that came from here, encoded as gRPC carries it.
+#[must_use]
+pub fn reason(status: &[u8]) -> Option<String> {
+    let status = rpc::Status::decode(status).ok()?;
+    reason_of(&status)
+}
+
+/// The reason of a status.
+#[must_use]
+pub fn reason_of(status: &rpc::Status) -> Option<String> {
+    let type_url = rpc::ErrorInfo::type_url();
+    let info = status
+        .details
+        .iter()
+        .find(|detail| detail.type_url == type_url)?;
+    let info = rpc::ErrorInfo::decode(info.value.as_slice()).ok()?;
+    Some(info.reason)
 }
 
 /// Tells in the details of an error by which id somebody who reports it can be told from others.

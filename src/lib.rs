@@ -12,6 +12,9 @@
 //! - [`archive`]: backups and exports of what is kept.
 //! - [`lease`]: the domain: who holds which exporter, and who is next. The standard library alone.
 //! - [`lab`]: the lab file, from YAML to records.
+//! - [`call`]: what is noted of the call that is being answered.
+//! - [`metrics`]: what is counted, for Prometheus.
+//! - [`audit`]: who did what to which lease, as JSON lines.
 //! - [`proto`]: generated code, well-known types, ProtoJSON.
 //! - [`fault`]: a failure on its way out.
 //! - [`client`]: leasing from the command line, over REST like anybody else.
@@ -21,7 +24,9 @@
 #![forbid(unsafe_code)]
 
 pub mod archive;
+pub mod audit;
 pub mod auth;
+pub mod call;
 pub mod client;
 pub mod config;
 pub mod docs;
@@ -29,6 +34,7 @@ pub mod fault;
 pub mod lab;
 pub mod lease;
 pub mod load;
+pub mod metrics;
 pub mod proto;
 pub mod server;
 pub mod service;

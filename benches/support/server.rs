@@ -21,7 +21,7 @@ use jumpstarter_gateway::auth::AuthLayer;
 use jumpstarter_gateway::config;
 use jumpstarter_gateway::lab;
 use jumpstarter_gateway::lease::{Settings, Timestamp};
-use jumpstarter_gateway::server::{self, Gateway, Readiness};
+use jumpstarter_gateway::server::{self, Gateway, Observer, Readiness};
 use jumpstarter_gateway::service::{Clients, LabelRules};
 use jumpstarter_gateway::store::{Engine, Store};
 use jumpstarter_gateway::transcode::Limits;
@@ -134,7 +134,17 @@ pub async fn gateway(engine: impl Engine, exporters: usize) -> Gateway {
     let clients = Arc::new(Clients::new(store, None, LabelRules::default()));
     let limits = Limits::default();
     let auth = AuthLayer::open("demo");
-    server::gateway(clients, &auth, limits, Readiness::default(), &[]).unwrap()
+    let observer = Observer::default();
+    server::gateway(
+        clients,
+        &auth,
+        limits,
+        Readiness::default(),
+        &[],
+        &observer,
+        None,
+    )
+    .unwrap()
 }
 
 /// What axum needs to give an answer again: it adds the length and the date itself.

@@ -232,6 +232,10 @@ impl Book {
         })
     }
 
+    pub(super) fn namespaces(&self) -> impl Iterator<Item = &Namespace> {
+        self.namespaces.values()
+    }
+
     pub(super) fn settings(&self) -> &Settings {
         &self.settings
     }

@@ -57,6 +57,14 @@ impl Leases {
         self.records.of(self.waiting.iter())
     }
 
+    /// How many there are: in all, not ended, of these known to wait, and of these before their begin at
+    /// `now`.
+    pub(super) fn counts(&self, now: Timestamp) -> [usize; 4] {
+        let (all, active) = (self.records.names().len(), self.active.len());
+        let to_come = self.begins.iter().rev().take_while(|(at, _)| *at > now);
+        [all, active, self.waiting.len(), to_come.count()]
+    }
+
     /// A selector equal to this one that some lease has: equal selectors are best kept once.
     pub(super) fn same_selector(&self, selector: &Selector) -> Option<Arc<Selector>> {
         self.selectors

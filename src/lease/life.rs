@@ -21,6 +21,17 @@ pub enum LeaseState {
     Ended,
 }
 
+/// How a lease came to its end.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub enum Ending {
+    /// Its time ran out, with an exporter or without one.
+    Expired,
+    /// Somebody gave it back, or gave it up.
+    Released,
+    /// It could never have been served.
+    Refused,
+}
+
 /// Every reason that a condition is ever shown with.
 pub const REASONS: [&str; 17] = [
     READY,
@@ -90,6 +101,17 @@ impl Lease {
             .or_else(|| Some(begin()? + self.duration.unwrap_or_default()))
     }
 
+    /// How it ended; none for one that has not.
+    pub fn ending(&self) -> Option<Ending> {
+        self.ended?;
+        let ready = self.condition(ConditionKind::Ready);
+        Some(match ready.map(|ready| ready.reason) {
+            Some(RELEASED) => Ending::Released,
+            Some(EXPIRED) => Ending::Expired,
+            _ => Ending::Refused,
+        })
+    }
+
     /// How long it has held its exporter at `now`, or did (rule Q3). Never negative.
     pub fn held(&self, now: Timestamp) -> Option<Duration> {
         let begin = self.effective_begin?;
@@ -108,7 +130,7 @@ impl Lease {
 
     /// Its place in time among the leases that wait for the same exporter: the later of its
     /// creation and its begin (rule I14).
-    pub(super) fn due(&self) -> Timestamp {
+    pub fn due(&self) -> Timestamp {
         self.begin
             .map_or(self.created, |begin| begin.max(self.created))
     }

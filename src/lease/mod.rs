@@ -15,12 +15,14 @@
 //! - `claim`: what one lease wants and may have, and which exporter is the best for it
 //! - `settle`: what follows from state and time; `verdict` says who can never be served
 //! - `query`: what lists are filtered by
-//! - `view`: records as they are shown at a moment; `outlook` is what a waiting lease can expect
+//! - `view`: records as they are shown at a moment; `outlook` is what a waiting lease can expect;
+//!   `census` counts them
 //! - `record`, `life`: what is kept, and the steps of a lease's life
 //! - `selector`, `grammar`, `labels`, `time`, `named`, `index`, `sorted`, `hash`: what the rest is made of
 
 mod access;
 mod book;
+mod census;
 mod claim;
 mod command;
 mod decide;
@@ -45,9 +47,10 @@ mod verdict;
 mod view;
 
 pub use book::{Book, Settings};
+pub use census::Census;
 pub use command::*;
 pub use labels::Labels;
-pub use life::{LeaseState, REASONS, known_message, known_reason};
+pub use life::{Ending, LeaseState, REASONS, known_message, known_reason};
 pub use query::{CLIENT_KEY, EXPORTER_KEY, LeaseQuery, STATE_KEY};
 pub use record::*;
 pub use selector::{Operator, Requirement, Selector, SelectorError};

@@ -7,6 +7,7 @@ use std::time::Duration;
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use clap::Subcommand;
+use jumpstarter_gateway::audit::{Audit, Line, TokenEvent};
 use jumpstarter_gateway::auth::{Sources, Tokens};
 use jumpstarter_gateway::config::{LONGEST_LIFETIME, ServeArgs, Settings};
 use jumpstarter_gateway::lease::{Client, Labels, Name};
@@ -48,7 +49,8 @@ pub enum TokenCommand {
 }
 
 /// Settings that these commands use; the others are taken and not shown.
-pub const SETTINGS: [&str; 8] = [
+pub const SETTINGS: [&str; 9] = [
+    "audit",
     "config",
     "data",
     "keys",
@@ -77,8 +79,9 @@ pub fn run(command: TokenCommand) -> Result<String, String> {
         TokenCommand::Inspect { token, settings } => inspect(&given(token)?, settings),
         TokenCommand::Revoke { token, settings } => revoke(&given(token)?, settings),
         TokenCommand::RotateKey(settings) => {
-            let (tokens, _) = open(settings)?;
+            let (tokens, settings) = open(settings)?;
             let id = tokens.rotate_key().map_err(|error| error.to_string())?;
+            tell(&settings, TokenEvent::KeyRotated, None, &id)?;
             Ok(format!("tokens are signed with the key {id} from now on\n"))
         }
     }
@@ -132,11 +135,37 @@ fn create(name: &Name, lifetime: Option<Duration>, args: ServeArgs) -> Result<St
     };
     let issued = tokens.issue(&client, server::system_time(), server::span(lifetime));
     let issued = issued.map_err(|fault| fault.to_string())?;
+    tell(
+        &settings,
+        TokenEvent::Created,
+        Some(format!("client {name}")),
+        &issued.id,
+    )?;
     eprintln!(
         "token {} of the client {name}, good until {}",
         issued.id, issued.ends
     );
     Ok(format!("{}\n", issued.token))
+}
+
+/// Tells the audit log, where there is one.
+fn tell(
+    settings: &Settings,
+    event: TokenEvent,
+    subject: Option<String>,
+    id: &str,
+) -> Result<(), String> {
+    let Some(path) = &settings.observe.audit else {
+        return Ok(());
+    };
+    let line = Line::Token {
+        at: server::system_time(),
+        event,
+        subject,
+        id: id.to_owned(),
+    };
+    let told = Audit::append(path, &line);
+    told.map_err(|error| format!("it is done, but the audit log {}: {error}", path.display()))
 }
 
 fn inspect(token: &str, args: ServeArgs) -> Result<String, String> {
@@ -177,5 +206,6 @@ fn revoke(token: &str, args: ServeArgs) -> Result<String, String> {
     )?;
     let revoked = tokens.revoke(&id, until, server::system_time());
     revoked.map_err(|error| error.to_string())?;
+    tell(&settings, TokenEvent::Revoked, None, &id)?;
     Ok(format!("token {id} is worth nothing from now on\n"))
 }

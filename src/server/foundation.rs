@@ -6,7 +6,7 @@ use tokio::sync::watch;
 
 use super::gateway::Gateway;
 use super::run::{Error, span};
-use super::{Readiness, gateway};
+use super::{Monitor, Observer, Readiness, gateway};
 use crate::auth::{AuthLayer, Tokens};
 use crate::config::Settings;
 use crate::lease::{self, Name};
@@ -27,6 +27,9 @@ pub struct Foundation {
     pub readiness: Readiness,
     /// Set when everybody who waits or watches is to be sent away.
     pub stopping: watch::Sender<bool>,
+    pub observer: Observer,
+    /// None where the API's address does not serve metrics.
+    pub monitor: Option<Monitor>,
 }
 
 impl Foundation {
@@ -52,8 +55,16 @@ impl Foundation {
         };
         let (auth, readiness) = (self.authentication(settings), self.readiness.clone());
         let origins = &settings.cors_origins;
-        gateway(Arc::new(clients), &auth, limits, readiness, origins)
-            .map_err(|error| Error::new(format!("the routes cannot be built: {error}")))
+        gateway(
+            Arc::new(clients),
+            &auth,
+            limits,
+            readiness,
+            origins,
+            &self.observer,
+            self.monitor.clone(),
+        )
+        .map_err(|error| Error::new(format!("the routes cannot be built: {error}")))
     }
 
     /// Has the store go by these settings.

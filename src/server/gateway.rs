@@ -11,17 +11,20 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::future::{BoxFuture, Either, ready};
+use futures_util::future::{BoxFuture, Either};
 use http::header::ACCESS_CONTROL_REQUEST_METHOD;
 use http::{HeaderMap, Method, Request};
-use tower::util::BoxCloneSyncService;
+use tower::util::{BoxCloneSyncService, MapRequest};
 use tower::{BoxError, Layer, Service, ServiceExt};
 use tower_http::cors::CorsLayer;
 
 use super::HEALTH;
 use super::host;
 use super::identify::identify;
+use super::metrics;
+use super::observer::Observer;
 use super::packing::is_packed;
+use super::routes::{Step, note_other_rpc};
 use crate::auth::{Authenticated, is_grpc};
 use crate::load::{Load, overloaded};
 use crate::transcode::{Call, Limits, Rejection, Taken, Transcoder};
@@ -35,16 +38,20 @@ struct Ways {
     router: Router,
     load: Load,
     limits: Limits,
+    observer: Observer,
     /// Where web pages of other origins may call: the same, and what answers say of it. Those to
     /// others say that they depend on the origin, too, for caches between.
     cross_origin: Option<BoxCloneSyncService<Request<Body>, Response, Infallible>>,
 }
 
 /// The transcoder behind authentication.
-pub type Rest = Transcoder<Authenticated<Call>>;
+pub type Rest = Transcoder<Noted>;
+
+/// Authentication, and what is noted before and after it.
+type Noted = MapRequest<Authenticated<MapRequest<Call, Step>>, Step>;
 
 /// How a request is answered.
-type Way = Either<Taken<Authenticated<Call>>, BoxFuture<'static, Result<Response, Infallible>>>;
+type Way = Either<Taken<Noted>, BoxFuture<'static, Result<Response, Infallible>>>;
 
 impl Gateway {
     /// `router` has to answer what `rest` has no row for, and also requests of `rest` that are
@@ -55,12 +62,14 @@ impl Gateway {
         cors: Option<CorsLayer>,
         load: Load,
         limits: Limits,
+        observer: Observer,
     ) -> Self {
         let ways = |cross_origin| Ways {
             rest: rest.clone(),
             router: router.clone(),
             load: load.clone(),
             limits,
+            observer: observer.clone(),
             cross_origin,
         };
         let cross_origin = cors.map(|cors| {
@@ -86,7 +95,13 @@ impl Ways {
             return Either::Right(Box::pin(cross_origin.clone().oneshot(request)));
         }
         if let Some(rejection) = self.unfit(&request) {
-            return Either::Right(Box::pin(ready(Ok(refusal(headers, rejection)))));
+            let (is_rpc, refusal) = (is_grpc(headers), refusal(headers, rejection));
+            return Either::Right(Box::pin(async move {
+                if is_rpc {
+                    note_other_rpc();
+                }
+                Ok(refusal)
+            }));
         }
         let request = if is_packed(headers) || is_grpc(headers) {
             request
@@ -123,7 +138,8 @@ impl Ways {
         if let Some(rejection) = host::refused(request) {
             return Some(rejection);
         }
-        let is_too_much = self.load.is_full() && !HEALTH.contains(&uri.path());
+        let is_excepted = HEALTH.contains(&uri.path()) || uri.path() == metrics::PATH;
+        let is_too_much = self.load.is_full() && !is_excepted;
         is_too_much.then(|| overloaded("as many requests as it takes are under way").into())
     }
 }
@@ -155,7 +171,8 @@ where
         let ways = self.0.clone();
         Box::pin(async move {
             let _place = ways.load.begin();
-            identify(request.map(Body::new), |request| ways.answer(request)).await
+            let answer = |request| ways.answer(request);
+            identify(request.map(Body::new), ways.observer.clone(), answer).await
         })
     }
 }

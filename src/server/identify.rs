@@ -12,7 +12,9 @@ use http::{HeaderMap, HeaderValue, Request};
 use tonic::Code;
 use uuid::Uuid;
 
-use super::log::{REQUEST, Subject};
+use super::observer::Observer;
+use super::routes::{self, Group};
+use crate::call::Call;
 use crate::fault::Fault;
 use crate::transcode::{REQUEST_ID, Rejection, with_request_id};
 
@@ -21,25 +23,31 @@ const LONGEST: usize = 128;
 
 /// The outermost step of every request. A panic further in becomes a 500 of which the client learns
 /// nothing but the id; the panic itself went to the log.
-pub async fn identify<A>(
+///
+/// Who is told of calls is told of this one once it is over.
+pub fn identify<A>(
     mut request: Request<Body>,
+    observer: Observer,
     answer: impl FnOnce(Request<Body>) -> A,
-) -> Result<Response, Infallible>
+) -> impl Future<Output = Result<Response, Infallible>>
 where
     A: Future<Output = Result<Response, Infallible>>,
 {
     let id = brought(request.headers()).unwrap_or_else(made_up);
-    let text = id.to_str().unwrap_or_default();
-    let subject = Subject::new(&request, id.clone());
+    let route = routes::group(Group::Unknown, request.method());
+    let span = observer.span(&request);
+    let trace = span.as_ref().map(|span| span.trace_id());
+    let call = Call::new(&request, id.clone(), route).traced(trace);
     request.headers_mut().insert(REQUEST_ID, id.clone());
     let answer = AssertUnwindSafe(answer(request)).catch_unwind();
-    let response = REQUEST
-        .scope(subject, answer)
-        .await
-        .unwrap_or_else(|_| Ok(panicked()))?;
-    let mut response = with_request_id(response, text);
-    response.headers_mut().insert(REQUEST_ID, id);
-    Ok(response)
+    call.scope(async move {
+        let under_way = observer.begin(span);
+        let Ok(response) = answer.await.unwrap_or_else(|_| Ok(panicked()));
+        under_way.answered(&response);
+        let mut response = with_request_id(response, id.to_str().unwrap_or_default());
+        response.headers_mut().insert(REQUEST_ID, id);
+        Ok(response)
+    })
 }
 
 fn panicked() -> Response {
@@ -72,7 +80,9 @@ mod tests {
         let request = Request::get("/").header(REQUEST_ID, "mine");
         let request = request.body(Body::empty()).unwrap();
         let broken = async |_| -> Result<Response, Infallible> { panic!("secret") };
-        let response = identify(request, broken).await.unwrap();
+        let response = identify(request, Observer::default(), broken)
+            .await
+            .unwrap();
         assert_eq!(response.status(), StatusCode::INTERNAL_SERVER_ERROR);
         assert_eq!(response.headers()[REQUEST_ID], "mine");
         let body = response.into_body().collect().await.unwrap().to_bytes();

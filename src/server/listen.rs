@@ -27,6 +27,7 @@ use tower::Service;
 use super::audible::Audible;
 use super::connections::{Connection, Connections, Seat};
 use super::gateway::refusal;
+use super::tally;
 use super::tls::Certificates;
 use super::watched::Watched;
 use crate::auth::Peer;
@@ -313,6 +314,7 @@ async fn converse<R, A>(
     R: Fn(Request<Incoming>) -> A + Send + 'static,
     A: Future<Output = Result<Response, Infallible>> + Send + 'static,
 {
+    let _open = tally::opened();
     let (stream, heard) = Audible::new(stream);
     let connection = server.serve_connection(TokioIo::new(stream), service_fn(respond));
     let mut connection = std::pin::pin!(connection);

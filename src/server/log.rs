@@ -4,7 +4,6 @@
 use std::fmt;
 use std::io::IsTerminal as _;
 
-use http::{HeaderValue, Method, Request};
 use serde_json::json;
 use tracing::{Event, Subscriber};
 use tracing_subscriber::fmt::format::Writer;
@@ -12,33 +11,8 @@ use tracing_subscriber::fmt::{FmtContext, FormatEvent, FormatFields};
 use tracing_subscriber::registry::LookupSpan;
 use tracing_subscriber::{EnvFilter, reload};
 
+use crate::call;
 use crate::config::{LogFormat, Settings};
-
-tokio::task_local! {
-    /// The request that is being answered.
-    pub static REQUEST: Subject;
-}
-
-/// What a log line tells of a request.
-pub struct Subject {
-    method: Method,
-    uri: http::Uri,
-    id: HeaderValue,
-}
-
-impl Subject {
-    pub fn new<B>(request: &Request<B>, id: HeaderValue) -> Self {
-        Self {
-            method: request.method().clone(),
-            uri: request.uri().clone(),
-            id,
-        }
-    }
-
-    fn id(&self) -> &str {
-        self.id.to_str().unwrap_or_default()
-    }
-}
 
 /// The log of this process.
 pub struct Log(Box<dyn Fn(EnvFilter) -> Result<(), reload::Error> + Send + Sync>);
@@ -129,13 +103,20 @@ where
         self.events
             .format_event(context, Writer::new(&mut line), event)?;
         let line = line.trim_end_matches('\n');
-        let told = REQUEST.try_with(|request| {
-            let (id, method) = (request.id(), request.method.as_str());
-            let path = request.uri.path();
+        let told = call::present(|call| {
+            let (id, method) = (call.id(), call.method().as_str());
+            let path = call.path();
             match self.form {
-                LogFormat::Text => format!("{line} request={id} {method} {path}"),
+                LogFormat::Text => {
+                    let trace = call.trace().map(|trace| format!(" trace={trace}"));
+                    let trace = trace.unwrap_or_default();
+                    format!("{line} request={id}{trace} {method} {path}")
+                }
                 LogFormat::Json => {
-                    let request = json!({ "id": id, "method": method, "path": path });
+                    let mut request = json!({ "id": id, "method": method, "path": path });
+                    if let Some(trace) = call.trace() {
+                        request["trace"] = trace.into();
+                    }
                     let open = line.strip_suffix('}').unwrap_or(line);
                     format!("{open},\"request\":{request}}}")
                 }
@@ -150,9 +131,12 @@ mod tests {
     use std::io;
     use std::sync::{Arc, Mutex};
 
+    use futures_util::FutureExt;
+    use http::{HeaderValue, Request};
     use tracing_subscriber::fmt::MakeWriter;
 
     use super::*;
+    use crate::call::Call;
 
     #[derive(Clone, Default)]
     struct Written(Arc<Mutex<Vec<u8>>>);
@@ -179,10 +163,12 @@ mod tests {
         /// What `happen` logs, inside of a request and outside of one.
         fn of(self, log: impl Subscriber + Send + Sync) -> String {
             let request = Request::get("/v1/x?secret=1").body(()).unwrap();
-            let subject = Subject::new(&request, HeaderValue::from_static("seven"));
+            let id = HeaderValue::from_static("seven");
+            let call = Call::new(&request, id, 0).traced(Some("one".to_owned()));
             tracing::subscriber::with_default(log, || {
                 tracing::info!(answer = 42, "inside");
-                REQUEST.sync_scope(subject, || tracing::info!(answer = 42, "inside"));
+                call.scope(async { tracing::info!(answer = 42, "inside") })
+                    .now_or_never();
             });
             String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
         }
@@ -205,7 +191,7 @@ mod tests {
             lines.of(log),
             format!(
                 " INFO {target}: inside answer=42\n \
-                 INFO {target}: inside answer=42 request=seven GET /v1/x\n"
+                 INFO {target}: inside answer=42 request=seven trace=one GET /v1/x\n"
             )
         );
     }
@@ -229,7 +215,7 @@ mod tests {
         assert_eq!(objects.len(), 2, "{text}");
         assert!(objects[0].get("request").is_none(), "{text}");
         assert_eq!(objects[1]["fields"]["answer"], 42, "{text}");
-        let request = json!({ "id": "seven", "method": "GET", "path": "/v1/x" });
+        let request = json!({ "id": "seven", "method": "GET", "path": "/v1/x", "trace": "one" });
         assert_eq!(objects[1]["request"], request, "{text}");
     }
 }

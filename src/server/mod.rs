@@ -14,20 +14,26 @@ mod host;
 mod identify;
 mod listen;
 mod log;
+mod metrics;
+mod observer;
 mod packing;
 mod patience;
 mod reload;
 mod retune;
+mod routes;
 mod run;
 mod stop;
 mod supervisor;
+mod tally;
 mod tls;
+mod trace;
 mod watched;
 
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use axum::Router;
 use axum::body::Body;
 use axum::middleware::{from_fn, from_fn_with_state};
 use axum::response::Response;
@@ -47,11 +53,15 @@ pub use check::{Checked, check, lab_summary};
 pub use gateway::Gateway;
 pub use listen::serve;
 pub use log::{Log, start_log};
+pub use metrics::Monitor;
+pub use observer::Observer;
 pub use run::{Error, Start, first_revision, run, span, system_time, token_sources};
 pub use supervisor::handed_socket;
 pub use tls::{
     CertificateError, CertificateFiles, Certificates, Renewal, self_signed, usual_names,
 };
+
+use routes::Step;
 
 use crate::auth::{AuthLayer, is_grpc};
 use crate::docs;
@@ -98,8 +108,12 @@ impl Readiness {
         }
     }
 
+    fn is_set(&self) -> bool {
+        self.ready.load(Ordering::Relaxed)
+    }
+
     fn check(&self) -> (StatusCode, &'static str) {
-        if self.ready.load(Ordering::Relaxed) {
+        if self.is_set() {
             (StatusCode::OK, "ready\n")
         } else {
             (StatusCode::SERVICE_UNAVAILABLE, "not ready\n")
@@ -108,11 +122,11 @@ impl Readiness {
 }
 
 /// The HTTP rows of every service that is served.
-pub fn bindings() -> impl Iterator<Item = &'static Binding> {
+pub fn bindings() -> impl ExactSizeIterator<Item = &'static Binding> {
     client_service_http::BINDINGS.iter()
 }
 
-/// Everything that is served. Web pages of `origins` may call it, too.
+/// Everything that is served. Web pages of `origins` may call it, too. With a monitor there are metrics.
 ///
 /// # Errors
 /// The descriptors for reflection cannot be read.
@@ -122,6 +136,8 @@ pub fn gateway(
     limits: Limits,
     readiness: Readiness,
     origins: &[String],
+    observer: &Observer,
+    monitor: Option<Monitor>,
 ) -> Result<Gateway, Box<dyn std::error::Error + Send + Sync>> {
     let load = clients.load().clone();
     // Whatever can be read can be followed.
@@ -133,7 +149,9 @@ pub fn gateway(
         });
     let rest = Transcoder::new(routes, limits)
         .map_err(|conflict| conflict.to_string())?
-        .layer(auth);
+        .layer(&MapRequestLayer::new(routes::note_actor as Step))
+        .layer(auth)
+        .layer(&MapRequestLayer::new(routes::note_row as Step));
     let health = HealthService::from_health_reporter(readiness.health.clone());
     let health = HealthServer::new(health);
     // The descriptors also hold services that nobody serves here: only these are told of.
@@ -155,10 +173,12 @@ pub fn gateway(
     let api = Routes::new(client_service)
         .into_axum_router()
         .reset_fallback()
+        .route_layer(MapRequestLayer::new(routes::note_actor as Step))
         .route_layer(auth.clone())
         .route_layer(from_fn(move |request, next| {
             grpc::native(limits.longest_call, request, next)
         }))
+        .route_layer(MapRequestLayer::new(routes::note_rpc as Step))
         .route_layer(from_fn(grpc::only));
     let open = Routes::new(health)
         .add_service(reflection().build_v1()?)
@@ -166,6 +186,7 @@ pub fn gateway(
         .into_axum_router()
         .reset_fallback()
         .route_layer(from_fn_with_state(load.clone(), patience::streamed))
+        .route_layer(MapRequestLayer::new(routes::note_rpc as Step))
         .route_layer(from_fn(grpc::only));
     // Those who pack or can unpack go through layers that the others are spared. An encoding that
     // cannot be unpacked is refused by the transcoder, in the one shape of errors.
@@ -182,7 +203,7 @@ pub fn gateway(
     let fallback = service_fn(move |request: Request<Body>| {
         let headers = request.headers();
         if is_grpc(headers) {
-            let response = unknown_rpc(request.uri().path());
+            let response = unknown_rpc(routes::note_rpc(request).uri().path());
             return Either::Left(ready(Ok::<Response, Infallible>(response)));
         }
         Either::Right(if is_packed(headers) {
@@ -192,12 +213,16 @@ pub fn gateway(
             Either::Right(transcoder.clone().oneshot(request))
         })
     });
+    let health_checks = Router::new()
+        .route(HEALTH[0], get(async || "ok\n"))
+        .route(HEALTH[1], get(async move || readiness.check()))
+        .route_layer(MapRequestLayer::new(routes::note_health as Step));
     let router = docs::router()
         .layer(compression())
         .layer(MapRequestLayer::new(prepared))
         .route_layer(from_fn_with_state(load.clone(), patience::limited))
-        .route(HEALTH[0], get(async || "ok\n"))
-        .route(HEALTH[1], get(async move || readiness.check()))
+        .route_layer(MapRequestLayer::new(routes::note_documentation as Step))
+        .merge(health_checks)
         // The documentation and the health checks are there to be read.
         .method_not_allowed_fallback(async |method: Method, uri: Uri| {
             wrong_method(&method, uri.path(), &["GET"])
@@ -205,12 +230,17 @@ pub fn gateway(
         .merge(api)
         .merge(open)
         .fallback_service(fallback);
+    let router = match monitor {
+        Some(monitor) => router.merge(metrics::router(monitor)),
+        None => router,
+    };
     Ok(Gateway::new(
         rest,
         router,
         cors::cors(origins),
         load,
         limits,
+        observer.clone(),
     ))
 }
 

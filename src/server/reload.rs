@@ -7,17 +7,30 @@ use std::sync::Arc;
 use tokio::task::spawn_blocking;
 
 use super::changes::Changes;
+use crate::audit::{Audit, Line};
 use crate::auth::Tokens;
 use crate::lab::{self, Lab};
 use crate::lease::Name;
-use crate::store::Store;
+use crate::store::{Store, StoreError};
 
 /// How many differences a log line names.
 const NAMED: usize = 20;
 
 /// Keeps the store's lab as its files are, for as long as the server runs. `lab` was read from them
 /// after `changes` began to look.
-pub async fn follow(path: PathBuf, mut changes: Changes, mut lab: Lab, store: Store) {
+pub async fn follow(
+    path: PathBuf,
+    mut changes: Changes,
+    mut lab: Lab,
+    store: Store,
+    audit: Option<Audit>,
+) {
+    let tell = |changes: Vec<String>, error: Option<String>| {
+        if let Some(audit) = &audit {
+            let at = store.now();
+            audit.line(Line::Lab { at, changes, error });
+        }
+    };
     while changes.next().await {
         let read = path.clone();
         let Ok(read) = spawn_blocking(move || lab::load(&read)).await else {
@@ -28,11 +41,25 @@ pub async fn follow(path: PathBuf, mut changes: Changes, mut lab: Lab, store: St
         }
         match read {
             // A file that is written in place is empty for a moment, however long that moment is.
-            Ok(read) if read.is_empty() && !lab.is_empty() => tracing::error!(
-                "the lab has nothing in it; the server keeps the one it has, until it is started anew"
-            ),
-            Ok(read) => lab = take_over(lab, read, &store).await,
+            Ok(read) if read.is_empty() && !lab.is_empty() => {
+                let problem = "the lab has nothing in it";
+                tell(vec![], Some(problem.to_owned()));
+                tracing::error!(
+                    "{problem}; the server keeps the one it has, until it is started anew"
+                );
+            }
+            Ok(read) => {
+                let differences = self::changes(&lab, &read);
+                match take_over(&differences, read, &store).await {
+                    Ok(read) => {
+                        lab = read;
+                        tell(differences, None);
+                    }
+                    Err(error) => tell(vec![], Some(error.to_string())),
+                }
+            }
             Err(errors) => {
+                tell(vec![], Some(errors.to_string()));
                 for line in errors.to_string().lines() {
                     tracing::error!("{line}");
                 }
@@ -64,22 +91,21 @@ pub async fn follow_tokens(tokens: Arc<Tokens>, mut changes: Changes) {
     }
 }
 
-/// Puts a lab in place of another and says what is different; returns the one that is in place now.
-async fn take_over(old: Lab, new: Lab, store: &Store) -> Lab {
+/// Puts a lab in place of another, from which it is different so, and returns it.
+async fn take_over(changes: &[String], new: Lab, store: &Store) -> Result<Lab, StoreError> {
     for warning in &new.warnings {
         tracing::warn!("{warning}");
     }
-    let changes = changes(&old, &new);
     if let Err(error) = store.submit(new.clone().into_command()).await {
         tracing::error!(%error, "the lab was read and could not be stored; SIGHUP tries again");
-        return old;
+        return Err(error);
     }
     if changes.is_empty() {
         tracing::info!("the lab was read again; nothing in it has changed");
     } else {
-        tracing::info!(changes = summary(&changes), "the lab was read again");
+        tracing::info!(changes = summary(changes), "the lab was read again");
     }
-    new
+    Ok(new)
 }
 
 /// What is different between two labs: `added exporter lab/rpi4-01`.

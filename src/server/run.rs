@@ -18,10 +18,12 @@ use super::log::Log;
 use super::retune::Retuning;
 use super::stop::{self, Signals};
 use super::tls::{self, CertificateFiles, Certificates};
-use super::{Readiness, reload, serve, supervisor};
+use super::trace::Traces;
+use super::{Monitor, Observer, Readiness, metrics, reload, serve, supervisor};
 use crate::archive;
+use crate::audit::{Audit, Line};
 use crate::auth::{Folder, Sources, Tokens, Trust};
-use crate::config::{LogFormat, OidcIssuer, ServeArgs, Settings};
+use crate::config::{Limits, LogFormat, OidcIssuer, ServeArgs, Settings};
 use crate::lab::{self, Lab};
 use crate::lease::{self, Timestamp};
 use crate::load::Load;
@@ -101,7 +103,9 @@ pub async fn run(start: Start) -> Result<(), Error> {
         tracing::warn!("{warning}");
     }
     let summary = summary(&lab);
-    let store = open(settings.data.as_deref(), lease_settings(&settings)).await;
+    let observer = observer(&settings)?;
+    let (data, limits) = (settings.data.as_deref(), lease_settings(&settings));
+    let store = open(data, limits, observer.clone()).await;
     let store =
         store.map_err(|error| Error::new(format!("the store cannot be opened: {error}")))?;
     let store = store.with_history(settings.watch_history);
@@ -109,16 +113,37 @@ pub async fn run(start: Start) -> Result<(), Error> {
     loaded.map_err(|error| Error::new(format!("the lab cannot be loaded: {error}")))?;
     let tokens = tokens(&settings, &store)?;
     if let Some((path, changes)) = lab_path.zip(changes) {
-        tokio::spawn(reload::follow(path, changes, lab, store.clone()));
+        let audit = observer.audit().cloned();
+        tokio::spawn(reload::follow(path, changes, lab, store.clone(), audit));
     }
     let files = certificate_files(&settings)?;
     let certificates = files.clone().map(certificates).transpose()?;
+    let (readiness, stopping) = (Readiness::default(), watch::Sender::new(false));
+    let monitor = settings.observe.metrics.then(|| {
+        Monitor::new(
+            observer.metrics().clone(),
+            store.clone(),
+            stopping.clone(),
+            readiness.clone(),
+            certificates.clone(),
+            settings.data.clone(),
+        )
+    });
+    let (monitor, monitor_apart) = match settings.observe.metrics_listen {
+        Some(address) => (None, monitor.zip(Some(address))),
+        None => (monitor, None),
+    };
+    if let Some((monitor, address)) = monitor_apart {
+        serve_metrics(monitor, address).await?;
+    }
     let foundation = Arc::new(Foundation {
         store,
         tokens,
         load: Load::new(bounds(&settings)),
-        readiness: Readiness::default(),
-        stopping: watch::Sender::new(false),
+        readiness,
+        stopping,
+        observer: observer.clone(),
+        monitor,
     });
     let current = Current::new(foundation.gateway(&settings)?);
     let listener = listener(start.socket, settings.listen).await?;
@@ -151,6 +176,7 @@ pub async fn run(start: Start) -> Result<(), Error> {
     };
     let served = serve(listener, current, certificates, &limits, closing, grace);
     let (told, ()) = tokio::join!(told, served);
+    observer.stop().await;
     tracing::info!("stopped");
     told
 }
@@ -185,20 +211,72 @@ fn bound(address: SocketAddr) -> io::Result<TcpListener> {
 }
 
 /// The store over the directory that leases are kept in, or in memory.
-async fn open(data: Option<&Path>, limits: lease::Settings) -> Result<Store, EngineError> {
-    let clock = Arc::new(system_time);
+async fn open(
+    data: Option<&Path>,
+    limits: lease::Settings,
+    observer: Observer,
+) -> Result<Store, EngineError> {
+    let (clock, observer) = (Arc::new(system_time), Arc::new(observer));
     let first = first_revision();
     match data {
         Some(directory) => {
             let engine = Embedded::open(directory, first)?;
             let instance = engine.instance();
-            let store = Store::open(engine, limits, clock).await?;
+            let store = Store::open_observed(engine, limits, clock, observer).await?;
             tracing::info!(directory = %directory.display(), instance, "the records are read");
             tokio::spawn(offer_exports(directory.to_owned(), store.clone(), instance));
             Ok(store)
         }
-        None => Store::open(Memory::starting_at(first), limits, clock).await,
+        None => {
+            let engine = Memory::starting_at(first);
+            Store::open_observed(engine, limits, clock, observer).await
+        }
     }
+}
+
+/// Who is told of calls and commits. The audit log is opened again on SIGHUP.
+fn observer(settings: &Settings) -> Result<Observer, Error> {
+    let metrics = Observer::counting();
+    let observe = &settings.observe;
+    let audit = observe.audit.as_ref().map(|path| {
+        let audit = Audit::open(path, metrics.clone());
+        audit.map_err(|error| Error::new(format!("audit: {}: {error}", path.display())))
+    });
+    let traces = observe.traces.as_ref().map(|collector| {
+        let traces = Traces::to(collector, observe.trace_ratio);
+        traces.map_err(|error| Error::configuration(format!("traces: {collector}: {error}")))
+    });
+    let (audit, traces) = (audit.transpose()?, traces.transpose()?);
+    if let Some(audit) = audit.clone() {
+        let mut hangups = signal(SignalKind::hangup()).map_err(no_signals)?;
+        audit.line(Line::Started {
+            at: system_time(),
+            version: env!("CARGO_PKG_VERSION"),
+        });
+        tokio::spawn(async move {
+            while hangups.recv().await.is_some() {
+                audit.reopen();
+            }
+        });
+    }
+    Ok(Observer::new(metrics, audit, traces))
+}
+
+/// Serves metrics on an address of their own, until the process ends.
+async fn serve_metrics(monitor: Monitor, address: SocketAddr) -> Result<(), Error> {
+    let listener = TcpListener::bind(address).await.map_err(|error| {
+        Error::new(format!(
+            "{address} cannot be listened on: {error}; choose another address with --metrics-listen"
+        ))
+    })?;
+    let address = listener.local_addr().unwrap_or(address);
+    tracing::info!("metrics are served at http://{address}/metrics");
+    let (pages, forever) = (metrics::router(monitor), std::future::pending());
+    tokio::spawn(async move {
+        let limits = Limits::default();
+        serve(listener, pages, None, &limits, forever, Duration::ZERO).await;
+    });
+    Ok(())
 }
 
 /// Lets `backup` and `export` work while the server runs. The server does without, if it must.

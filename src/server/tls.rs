@@ -51,13 +51,20 @@ impl CertificateFiles {
 
 /// What connections are secured with at present.
 #[derive(Clone, Debug)]
-pub struct Certificates(watch::Receiver<Arc<ServerConfig>>);
+pub struct Certificates(watch::Receiver<Loaded>);
 
 /// Replaces what [`Certificates`] give.
 #[derive(Debug)]
 pub struct Renewal {
     files: CertificateFiles,
-    present: watch::Sender<Arc<ServerConfig>>,
+    present: watch::Sender<Loaded>,
+}
+
+/// What was made of the files.
+#[derive(Clone, Debug)]
+struct Loaded {
+    config: Arc<ServerConfig>,
+    end: Option<i64>,
 }
 
 /// Why there is no usable certificate: a sentence.
@@ -85,7 +92,13 @@ impl Certificates {
     /// What the next connection is secured with.
     #[must_use]
     pub fn present(&self) -> Arc<ServerConfig> {
-        self.0.borrow().clone()
+        self.0.borrow().config.clone()
+    }
+
+    /// When the server's own certificate ends, in seconds since 1970, if it can be told.
+    #[must_use]
+    pub fn end(&self) -> Option<i64> {
+        self.0.borrow().end
     }
 }
 
@@ -204,7 +217,7 @@ fn lacking(file: &Path, names: &[String]) -> Result<Vec<String>, CertificateErro
 }
 
 /// What rustls needs: TLS 1.2 and 1.3, both protocols, no certificates of clients.
-fn load(files: &CertificateFiles) -> Result<Arc<ServerConfig>, CertificateError> {
+fn load(files: &CertificateFiles) -> Result<Loaded, CertificateError> {
     let CertificateFiles { certificate, key } = files;
     let at = |file: &Path, problem: &dyn fmt::Display| {
         CertificateError(format!("{}: {problem}", file.display()))
@@ -218,6 +231,11 @@ fn load(files: &CertificateFiles) -> Result<Arc<ServerConfig>, CertificateError>
             &"there is no certificate in this file; one begins with -----BEGIN CERTIFICATE-----",
         ));
     }
+    let parsed = chain
+        .first()
+        .map(|own| x509_parser::parse_x509_certificate(own));
+    let parsed = parsed.and_then(Result::ok);
+    let end = parsed.map(|(_, own)| own.validity().not_after.timestamp());
     let private = PrivateKeyDer::from_pem_file(key).map_err(|error| at(key, &error))?;
     let provider = Arc::new(aws_lc_rs::default_provider());
     let signing = provider.key_provider.load_private_key(private.clone_key());
@@ -242,7 +260,10 @@ fn load(files: &CertificateFiles) -> Result<Arc<ServerConfig>, CertificateError>
             )
         })?;
     config.alpn_protocols = PROTOCOLS.map(<[u8]>::to_vec).to_vec();
-    Ok(Arc::new(config))
+    Ok(Loaded {
+        config: Arc::new(config),
+        end,
+    })
 }
 
 #[cfg(test)]
@@ -274,7 +295,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let folder = Folder::open(folder.path()).unwrap();
         let files = self_signed(&folder, &text(&["::1"]), &[]).unwrap();
-        assert_eq!(load(&files).unwrap().alpn_protocols, PROTOCOLS);
+        assert_eq!(load(&files).unwrap().config.alpn_protocols, PROTOCOLS);
         let fault = |files: &CertificateFiles| load(files).unwrap_err().to_string();
         let swapped = CertificateFiles {
             certificate: files.key.clone(),

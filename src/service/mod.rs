@@ -25,6 +25,7 @@ use tonic::{Code, Request, Response, Status};
 use uuid::Uuid;
 
 use crate::auth::{Caller, Tokens};
+use crate::call;
 use crate::fault::{Fault, Violation};
 use crate::lease::{Command, CreateLease, Name, ReleaseLease};
 use crate::load::Load;
@@ -178,6 +179,7 @@ impl Clients {
         let reason = metadata
             .get("jumpstarter-reason")
             .and_then(|reason| reason.to_str().ok());
+        call::note_reason(reason);
         let owner = self
             .store
             .read(|book, _| book.lease(&name).map(|lease| lease.client.clone()));
@@ -340,6 +342,7 @@ impl ClientService for Clients {
             Uuid::now_v7().to_string()
         };
         let name = Name::new(namespace, id);
+        call::note_lease(&name);
         let command = convert::create(name.clone(), named, client, lease)?;
         let Some(wait) = wait else {
             self.create(command).await?;
@@ -371,6 +374,7 @@ impl ClientService for Clients {
             .as_ref()
             .ok_or_else(lease_required)?;
         let name = names::object(&sent.name, LEASES)?;
+        call::note_lease(&name);
         let caller = Caller::of(&request)?;
         caller.authorize(&name.namespace)?;
         let caller = caller.client.clone();
@@ -391,6 +395,7 @@ impl ClientService for Clients {
         request: Request<pb::DeleteLeaseRequest>,
     ) -> Result<Response<crate::proto::wkt::Empty>, Status> {
         let name = names::object(&request.get_ref().name, LEASES)?;
+        call::note_lease(&name);
         let caller = Caller::of(&request)?;
         let if_revision = refusal::if_match(request.metadata())?;
         if caller.is_admin {

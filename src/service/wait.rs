@@ -10,6 +10,7 @@ use tonic::{Code, Status};
 use super::names::LEASES;
 use super::{Clients, names, refusal};
 use crate::auth::Caller;
+use crate::call;
 use crate::fault::Fault;
 use crate::lease::{
     self, Command, ConditionKind, CreateLease, LeaseState, Name, ReleaseLease, Timestamp,
@@ -115,6 +116,7 @@ impl Clients {
         deadline: Instant,
     ) -> Result<Waited, Fault> {
         let mut stopping = self.stopping.subscribe();
+        call::note_wait();
         // Before the first look, so that nothing is missed.
         let mut wake = self.store.wake(name);
         let mut over = std::pin::pin!(sleep_until(deadline));

@@ -14,11 +14,13 @@ mod engine;
 pub mod form;
 mod history;
 mod memory;
+mod observer;
 mod published;
 mod writer;
 
 use std::fmt;
 use std::sync::Arc;
+use std::time::Instant;
 
 use tokio::sync::{mpsc, oneshot, watch};
 
@@ -26,8 +28,10 @@ pub use embedded::Embedded;
 pub use engine::{CommitError, Engine, EngineError, Snapshot};
 pub use history::{Commit, Effect, Forgotten};
 pub use memory::Memory;
+pub use observer::{Attempt, Observer, Outcome};
 pub use published::Wake;
 
+use crate::call;
 use crate::lease::{Book, Command, Name, Refusal, Settings, Timestamp};
 use published::Published;
 use writer::{Job, Writer};
@@ -82,9 +86,22 @@ impl Store {
     /// # Errors
     /// The engine cannot be read.
     pub async fn open<E: Engine>(
+        engine: E,
+        settings: Settings,
+        clock: Clock,
+    ) -> Result<Self, EngineError> {
+        Self::open_observed(engine, settings, clock, Arc::new(())).await
+    }
+
+    /// The same, under the eyes of somebody who is told of every commit from the first one on.
+    ///
+    /// # Errors
+    /// The engine cannot be read.
+    pub async fn open_observed<E: Engine>(
         mut engine: E,
         settings: Settings,
         clock: Clock,
+        observer: Arc<dyn Observer>,
     ) -> Result<Self, EngineError> {
         let book = engine::book(engine.load().await?, settings.clone());
         let (jobs, inbox) = mpsc::channel(BACKLOG);
@@ -97,6 +114,7 @@ impl Store {
             book,
             published: published.clone(),
             clock: clock.clone(),
+            observer,
             in_doubt: false,
         };
         tokio::spawn(async move {
@@ -131,13 +149,22 @@ impl Store {
     /// # Errors
     /// [`StoreError`]; nothing has changed then, but for [`StoreError::Unknown`].
     pub async fn submit(&self, command: Command) -> Result<(), StoreError> {
+        let handed_in = Instant::now();
         let (answer, outcome) = oneshot::channel();
         self.jobs
             .send(Job { command, answer })
             .await
             .map_err(|_| StoreError::Unavailable)?;
         // The writer is gone, and nobody knows how far it came.
-        outcome.await.unwrap_or(Err(StoreError::Unknown))
+        let kept = outcome.await.unwrap_or(Err(StoreError::Unknown))?;
+        call::note_commit(call::Commit {
+            revision: kept.revision,
+            handed_in,
+            began: kept.began,
+            ended: kept.ended,
+            answered: Instant::now(),
+        });
+        Ok(())
     }
 
     /// From the next commit on these settings count, for what is kept already, too.

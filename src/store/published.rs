@@ -49,7 +49,7 @@ impl Published {
 
     /// Shows what was committed as `revision`, at most one change for each record, and wakes whoever
     /// waits for it.
-    pub fn publish(&self, changes: &[Change], revision: u64, at: Timestamp) {
+    pub fn publish(&self, changes: &[Change], revision: u64, at: Timestamp) -> Arc<Commit> {
         let mut state = self.state_mut();
         let State { book, history } = &mut *state;
         let commit = history.add(book, changes, revision, at);
@@ -66,6 +66,7 @@ impl Published {
         }
         drop(wakes);
         self.revisions.send_replace(revision);
+        commit
     }
 
     /// Shows another book of the same records from now on.

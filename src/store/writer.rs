@@ -9,6 +9,7 @@ use tokio::time::Instant;
 
 use super::aside::aside;
 use super::engine::{self, CommitError, Engine, EngineError, Snapshot};
+use super::observer::{Attempt, Observer, Outcome};
 use super::published::Published;
 use super::{Clock, StoreError};
 use crate::lease::{Book, Change, Command, Kind, Name, Record, Settings, Timestamp};
@@ -16,7 +17,15 @@ use crate::lease::{Book, Change, Command, Kind, Name, Record, Settings, Timestam
 /// A command, and who waits for its outcome.
 pub struct Job {
     pub command: Command,
-    pub answer: oneshot::Sender<Result<(), StoreError>>,
+    pub answer: oneshot::Sender<Result<Kept, StoreError>>,
+}
+
+/// A command's effect is kept: since when, and as which revision.
+#[derive(Clone, Copy, Debug)]
+pub struct Kept {
+    pub revision: u64,
+    pub began: std::time::Instant,
+    pub ended: std::time::Instant,
 }
 
 pub struct Writer<E> {
@@ -27,6 +36,7 @@ pub struct Writer<E> {
     pub book: Book,
     pub published: Arc<Published>,
     pub clock: Clock,
+    pub observer: Arc<dyn Observer>,
     /// Nobody can tell whether the last commit is kept.
     pub in_doubt: bool,
 }
@@ -100,19 +110,36 @@ impl<E: Engine> Writer<E> {
             }
             let (changes, outcomes) = self.decide(now, batch);
             let base = self.book.revision();
+            let began = std::time::Instant::now();
             let committed = match changes.as_slice() {
                 [] => Ok(base),
                 changes => self.engine.commit(base, changes).await,
             };
+            let ended = std::time::Instant::now();
+            if !changes.is_empty() {
+                let (commands, took) = (batch.len(), ended - began);
+                let outcome = Outcome::of(&committed);
+                self.observer.attempted(&Attempt {
+                    commands,
+                    took,
+                    outcome,
+                });
+            }
             match committed {
                 Ok(revision) => {
                     self.book.committed(revision);
                     if !changes.is_empty() {
-                        self.published.publish(&changes, revision, now);
+                        let commit = self.published.publish(&changes, revision, now);
+                        self.observer.published(&commit);
                     }
+                    let kept = Kept {
+                        revision,
+                        began,
+                        ended,
+                    };
                     for (job, outcome) in batch.drain(..).zip(outcomes) {
                         // Whoever asked may have gone; the command counts all the same.
-                        let _ = job.answer.send(outcome);
+                        let _ = job.answer.send(outcome.map(|()| kept));
                     }
                     return Ok(());
                 }
@@ -202,7 +229,8 @@ impl<E: Engine> Writer<E> {
         let worked_out = worked_out.await;
         let (book, changes) = worked_out.map_err(|error| EngineError(error.into()))?;
         if book.revision() != self.published.read(Book::revision) {
-            self.published.publish(&changes, book.revision(), now);
+            let commit = self.published.publish(&changes, book.revision(), now);
+            self.observer.published(&commit);
         }
         self.book = book;
         self.in_doubt = false;

@@ -53,7 +53,7 @@ pub use encoded::{Encoded, JsonWanted};
 pub use events::{Event, Events, Follow};
 pub use matcher::{Conflict, Match, Matcher, captures};
 pub use metadata::REQUEST_ID;
-pub use rejection::{Rejection, with_request_id};
+pub use rejection::{Rejection, code_name, refusal, with_request_id};
 pub use route::Route;
 pub use row::{Binding, Body, Capture, Field, Kind, Message, Segment, Selected};
 pub use transcoder::{Call, Taken, Transcoder, wrong_method};

@@ -16,7 +16,7 @@ use tonic::Code;
 
 use super::explain::shortened;
 use super::{metadata, negotiate};
-use crate::fault::{BODY_TOO_SLOW, ETAG_MISMATCH, Fault, tell_request_id};
+use crate::fault::{BODY_TOO_SLOW, ETAG_MISMATCH, Fault, reason_of, tell_request_id};
 use crate::proto::google::rpc;
 use crate::proto::json;
 
@@ -199,7 +199,7 @@ impl From<tonic::Status> for Rejection {
                 }
             }
         };
-        let http = match reason(&proto).as_deref() {
+        let http = match reason_of(&proto).as_deref() {
             Some(ETAG_MISMATCH) => StatusCode::PRECONDITION_FAILED,
             Some(BODY_TOO_SLOW) => StatusCode::REQUEST_TIMEOUT,
             _ => http_status(status.code()),
@@ -244,6 +244,14 @@ impl IntoResponse for Rejection {
 #[derive(Clone)]
 struct Refused(Arc<rpc::Status>);
 
+/// The code and the reason of a response that came of a [`Rejection`], until [`with_request_id`] has
+/// seen it.
+#[must_use]
+pub fn refusal(response: &Response) -> Option<(Code, Option<String>)> {
+    let Refused(status) = response.extensions().get()?;
+    Some((Code::from_i32(status.code), reason_of(status)))
+}
+
 /// Adds `google.rpc.RequestInfo` to a response that came of a [`Rejection`]: by the id somebody who
 /// reports the error can be told from others. Any other response stays as it is.
 #[must_use]
@@ -273,11 +281,6 @@ fn to_json(status: &rpc::Status) -> Vec<u8> {
         };
         json::to_vec(&plain).unwrap_or_default()
     })
-}
-
-/// The reason of a status.
-fn reason(status: &rpc::Status) -> Option<String> {
-    detail::<rpc::ErrorInfo>(status).map(|info| info.reason)
 }
 
 /// The whole seconds of a `RetryInfo`, rounded up (RFC 9110, section 10.2.3).
@@ -325,7 +328,8 @@ pub fn http_status(code: Code) -> StatusCode {
 }
 
 /// The code's name in `google.rpc.Code`.
-fn code_name(code: Code) -> &'static str {
+#[must_use]
+pub fn code_name(code: Code) -> &'static str {
     rpc::Code::try_from(code as i32)
         .unwrap_or(rpc::Code::Unknown)
         .as_str_name()

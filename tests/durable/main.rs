@@ -12,6 +12,7 @@
 )]
 
 mod archive;
+mod counts;
 mod damage;
 mod disk;
 mod failures;

@@ -8,7 +8,7 @@ use jumpstarter_gateway::config;
 use jumpstarter_gateway::lab;
 use jumpstarter_gateway::lease::{Name, Settings, Timestamp};
 use jumpstarter_gateway::load::Load;
-use jumpstarter_gateway::server::{self, Readiness};
+use jumpstarter_gateway::server::{self, Monitor, Observer, Readiness};
 use jumpstarter_gateway::service::{Clients, LabelRules};
 use jumpstarter_gateway::store::{Memory, Store};
 use jumpstarter_gateway::transcode::Limits;
@@ -68,12 +68,20 @@ impl Gateway {
                 .unwrap();
             Timestamp::new(since.as_secs() as i64, since.subsec_nanos() as i32)
         };
-        let store = Store::open(Memory::default(), Settings::default(), Arc::new(now))
-            .await
-            .unwrap();
+        let observer = Observer::default();
+        let observed = Arc::new(observer.clone());
+        let store = Store::open_observed(
+            Memory::default(),
+            Settings::default(),
+            Arc::new(now),
+            observed,
+        )
+        .await
+        .unwrap();
         store.submit(lab.into_command()).await.unwrap();
+        let stopping = tokio::sync::watch::Sender::new(false);
         let clients = Clients::new(store.clone(), tokens.clone(), LabelRules::default());
-        let clients = Arc::new(clients.with_load(load));
+        let clients = Arc::new(clients.with_load(load).stopped_by(stopping.clone()));
         let auth = match tokens {
             None => AuthLayer::open("demo"),
             Some(tokens) => {
@@ -87,8 +95,25 @@ impl Gateway {
             body: 64 * 1024,
             ..Limits::default()
         };
+        let monitor = Monitor::new(
+            observer.metrics().clone(),
+            store.clone(),
+            stopping.clone(),
+            readiness.clone(),
+            None,
+            None,
+        );
         let origins: Vec<String> = origins.iter().map(|&origin| origin.to_owned()).collect();
-        let gateway = server::gateway(clients, &auth, limits, readiness, &origins).unwrap();
+        let gateway = server::gateway(
+            clients,
+            &auth,
+            limits,
+            readiness,
+            &origins,
+            &observer,
+            Some(monitor),
+        )
+        .unwrap();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
         tokio::spawn(async move {

@@ -12,17 +12,21 @@ mod program;
 #[path = "../support/signal.rs"]
 mod signal;
 
+mod audit;
 mod binding;
 mod grpc;
 mod layers;
 mod leases;
 mod library;
 mod limits;
+mod metrics;
 mod oidc;
 mod refusals;
 mod reload;
 mod tls;
 mod tokens;
+#[cfg(feature = "otlp")]
+mod traces;
 mod transcoding;
 mod waiting;
 mod watching;

@@ -28,11 +28,14 @@ impl Program {
 
     pub fn start_in(folder: tempfile::TempDir, flags: &[&str], lab: &str) -> Self {
         let path = folder.path().to_str().unwrap();
+        let is_kept = flags.iter().any(|flag| flag.starts_with("--data"));
+        let kept = (!is_kept).then_some("--in-memory");
         let flags = flags.iter().map(|flag| flag.replace("FOLDER", path));
         fs::write(folder.path().join("lab.yaml"), lab).unwrap();
         let mut process = Command::new(env!("CARGO_BIN_EXE_jumpstarter-gateway"))
-            .args(["serve", "--in-memory", "--listen", "127.0.0.1:0", "--lab"])
-            .arg(folder.path())
+            .args(["serve", "--listen", "127.0.0.1:0", "--lab"])
+            .arg(folder.path().join("lab.yaml"))
+            .args(kept)
             .args(flags)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())

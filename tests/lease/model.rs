@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jumpstarter_gateway::lease::{
-    Book, Client, ConditionKind, Duration, Exporter, ExporterStatus, Lease, LeaseQuery, LeaseState,
-    Policy, Record, Timestamp,
+    Book, Census, Client, ConditionKind, Duration, Exporter, ExporterStatus, Lease, LeaseQuery,
+    LeaseState, Policy, Record, Timestamp,
 };
 
 use crate::world::{NAMESPACE, seconds};
@@ -47,6 +47,47 @@ impl Model {
             }
         }
         model
+    }
+
+    /// Everything is counted, and as what it is shown as.
+    pub fn census_is_true(&self, book: &Book) {
+        let found = book.census(self.now);
+        let leases = |state| {
+            self.leases
+                .values()
+                .filter(|lease| lease.state(self.now) == state)
+                .count()
+        };
+        let (mut offline, mut leased, mut disabled, mut available, mut unready) = (0, 0, 0, 0, 0);
+        for exporter in &self.exporters {
+            let is_held = self
+                .active()
+                .any(|lease| lease.exporter.as_ref() == Some(&exporter.name.id));
+            let view = book.view_exporter(self.now, exporter);
+            *match (view.online, is_held, exporter.enabled, view.status) {
+                (false, ..) => &mut offline,
+                (true, true, ..) => &mut leased,
+                (true, false, false, _) => &mut disabled,
+                (.., ExporterStatus::Available | ExporterStatus::Unspecified)
+                    if exporter.is_static || exporter.registered =>
+                {
+                    &mut available
+                }
+                _ => &mut unready,
+            } += 1;
+        }
+        let expected = Census {
+            scheduled: leases(LeaseState::Scheduled),
+            pending: leases(LeaseState::Pending),
+            ready: leases(LeaseState::Ready),
+            ended: leases(LeaseState::Ended),
+            offline,
+            leased,
+            disabled,
+            available,
+            unready,
+        };
+        assert_eq!(found, expected);
     }
 
     /// Rule I15.

@@ -183,6 +183,7 @@ impl Life {
         }
         model.nobody_waits_for_nothing();
         model.nobody_has_outlived_its_end();
+        model.census_is_true(&self.world.published);
     }
 
     fn ended_stay_ended(&self, lease: &Lease) {
