@@ -61,7 +61,7 @@ struct Counts {
 
 /// A place among the requests, until it is dropped.
 #[derive(Debug)]
-pub struct Place<'a>(&'a AtomicUsize);
+pub struct Place(Load);
 
 /// A place among the waits, until it is dropped.
 #[derive(Debug)]
@@ -87,9 +87,9 @@ impl Load {
 
     /// A request begins.
     #[must_use]
-    pub fn begin(&self) -> Place<'_> {
+    pub fn begin(&self) -> Place {
         self.0.requests.fetch_add(1, Ordering::Relaxed);
-        Place(&self.0.requests)
+        Place(self.clone())
     }
 
     /// More requests have begun than may be under way: the one that asks is to be refused.
@@ -171,9 +171,10 @@ impl Default for Load {
     }
 }
 
-impl Drop for Place<'_> {
+impl Drop for Place {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
+        let Load(counts) = &self.0;
+        counts.requests.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

@@ -30,10 +30,6 @@ pub(super) struct Series {
     pub(super) duration: Histogram,
 }
 
-/// A call that is under way until this is dropped.
-#[derive(Debug)]
-pub struct InFlight<'a>(&'a AtomicI64);
-
 impl Calls {
     /// Routes over HTTP, each a method and a template, have the numbers from 0; rpcs over gRPC, each a
     /// service and a method, follow them.
@@ -60,9 +56,13 @@ impl Calls {
     }
 
     /// One more call is under way.
-    pub fn begin(&self) -> InFlight<'_> {
+    pub fn begin(&self) {
         self.in_flight.fetch_add(1, Ordering::Relaxed);
-        InFlight(&self.in_flight)
+    }
+
+    /// It is not under way any more.
+    pub fn end(&self) {
+        self.in_flight.fetch_sub(1, Ordering::Relaxed);
     }
 
     /// A call over HTTP or gRPC has been answered, with this status or code. The time it took counts
@@ -125,12 +125,6 @@ impl Series {
     }
 }
 
-impl Drop for InFlight<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -150,9 +144,9 @@ mod tests {
             [[(200, 1), (599, 1)]]
         );
         assert_eq!(calls.rpcs().map(outcomes).collect::<Vec<_>>(), [[(5, 1)]]);
-        let under_way = calls.begin();
+        calls.begin();
         assert_eq!(calls.in_flight(), 1);
-        drop(under_way);
+        calls.end();
         assert_eq!(calls.in_flight(), 0);
     }
 }

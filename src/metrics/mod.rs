@@ -13,7 +13,7 @@ mod writer;
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-pub use calls::{Calls, InFlight};
+pub use calls::Calls;
 pub use leases::Leases;
 pub use page::Present;
 pub use text::Form;

@@ -11,6 +11,7 @@ use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
+use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either};
 use http::header::ACCESS_CONTROL_REQUEST_METHOD;
 use http::{HeaderMap, Method, Request};
@@ -169,10 +170,10 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let ways = self.0.clone();
-        Box::pin(async move {
-            let _place = ways.load.begin();
-            let answer = |request| ways.answer(request);
-            identify(request.map(Body::new), ways.observer.clone(), answer).await
-        })
+        let (place, observer) = (ways.load.begin(), ways.observer.clone());
+        let answer = move |request| ways.answer(request);
+        let answer = identify(request.map(Body::new), observer, answer);
+        let answer = answer.inspect(|_| drop(place));
+        Box::pin(answer)
     }
 }

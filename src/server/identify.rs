@@ -8,6 +8,7 @@ use std::panic::AssertUnwindSafe;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
+use futures_util::future::lazy;
 use http::{HeaderMap, HeaderValue, Request};
 use tonic::Code;
 use uuid::Uuid;
@@ -39,15 +40,16 @@ where
     let trace = span.as_ref().map(|span| span.trace_id());
     let call = Call::new(&request, id.clone(), route).traced(trace);
     request.headers_mut().insert(REQUEST_ID, id.clone());
-    let answer = AssertUnwindSafe(answer(request)).catch_unwind();
-    call.scope(async move {
-        let under_way = observer.begin(span);
-        let Ok(response) = answer.await.unwrap_or_else(|_| Ok(panicked()));
+    let under_way = observer.begin(span);
+    let answer = lazy(|_| answer(request)).flatten();
+    let answer = AssertUnwindSafe(answer).catch_unwind();
+    call.scope(answer.map(|answered| {
+        let Ok(response) = answered.unwrap_or_else(|_| Ok(panicked()));
         under_way.answered(&response);
         let mut response = with_request_id(response, id.to_str().unwrap_or_default());
         response.headers_mut().insert(REQUEST_ID, id);
         Ok(response)
-    })
+    }))
 }
 
 fn panicked() -> Response {

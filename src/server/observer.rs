@@ -13,7 +13,7 @@ use super::routes;
 use super::trace::{Span, Traces};
 use crate::audit::{Audit, CallLine, Line};
 use crate::call::{self, Call, Deed};
-use crate::metrics::{InFlight, Metrics};
+use crate::metrics::Metrics;
 use crate::store::{self, Attempt, Commit};
 use crate::transcode::{code_name, refusal};
 
@@ -90,13 +90,13 @@ impl Observer {
     }
 
     /// A call begins. It has to be the present one until it has been answered.
-    pub(super) fn begin(&self, span: Option<Box<Span>>) -> UnderWay<'_> {
+    pub(super) fn begin(self, span: Option<Box<Span>>) -> UnderWay {
+        self.0.metrics.calls.begin();
         UnderWay {
             observer: self,
             began: Instant::now(),
             span,
             is_answered: false,
-            _in_flight: self.0.metrics.calls.begin(),
         }
     }
 
@@ -137,13 +137,12 @@ impl store::Observer for Observer {
 }
 
 /// A call that has not been answered yet. Where this is dropped, its client has left.
-pub struct UnderWay<'a> {
-    observer: &'a Observer,
+pub struct UnderWay {
+    observer: Observer,
     began: Instant,
     /// Boxed, because most calls have none, and every call has room for one.
     span: Option<Box<Span>>,
     is_answered: bool,
-    _in_flight: InFlight<'a>,
 }
 
 /// What came of a call.
@@ -156,7 +155,7 @@ pub struct Outcome {
     pub reason: Option<String>,
 }
 
-impl UnderWay<'_> {
+impl UnderWay {
     pub fn answered(mut self, response: &Response) {
         self.tell(|call| Outcome::of(call, response));
     }
@@ -171,8 +170,9 @@ impl UnderWay<'_> {
     }
 }
 
-impl Drop for UnderWay<'_> {
+impl Drop for UnderWay {
     fn drop(&mut self) {
+        self.observer.0.metrics.calls.end();
         if !self.is_answered {
             self.tell(|_| Outcome {
                 status: CLIENT_LEFT,
