@@ -38,6 +38,8 @@ UNFORESEEN = {
     # How many tags there may be is a setting; keys of maps are beyond many generators.
     "INVALID_CONTEXT",
     "INVALID_TAGS",
+    # How much was asked for before.
+    "TOO_MANY_ROTATIONS",
     # Paths of fields, and fields that a request may repeat but not change.
     "FIELD_IMMUTABLE",
     "INVALID_UPDATE_MASK",
