@@ -18,6 +18,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::TryFutureExt;
 use tokio::sync::watch::Sender;
 use tokio::task::spawn_blocking;
 use tonic::metadata::{MetadataMap, MetadataValue};
@@ -27,7 +28,7 @@ use uuid::Uuid;
 use crate::auth::{Caller, Tokens};
 use crate::call;
 use crate::fault::{Fault, Violation};
-use crate::lease::{Command, CreateLease, Name, ReleaseLease};
+use crate::lease::{Command, CreateLease, Name, ReleaseLease, UpdateLease};
 use crate::load::Load;
 use crate::proto::jumpstarter::client::v1 as pb;
 use crate::proto::jumpstarter::client::v1::client_service_server::ClientService;
@@ -114,9 +115,58 @@ impl Clients {
         &self.load
     }
 
-    async fn create(&self, command: CreateLease) -> Result<(), Status> {
-        let created = self.store.submit(Command::CreateLease(command)).await;
+    fn create(&self, command: CreateLease) -> impl Future<Output = Result<(), Status>> {
+        let created = self.store.submit(Command::CreateLease(command));
         created.map_err(refusal::status)
+    }
+
+    /// What a create asks for, who asks, and whether to wait for it.
+    fn creation(
+        &self,
+        request: Request<pb::CreateLeaseRequest>,
+    ) -> Result<(CreateLease, Caller, Option<Wait>), Status> {
+        let namespace = names::parent(&request.get_ref().parent)?;
+        let caller = Caller::of(&request)?;
+        caller.authorize(&namespace)?;
+        let caller = caller.clone();
+        let client = caller.client.clone();
+        let wait = Wait::of(request.metadata(), self.longest_wait);
+        let request = request.into_inner();
+        let lease = request.lease.ok_or_else(lease_required)?;
+        let named = !request.lease_id.is_empty();
+        // Rule C7: time-ordered ids, so that the order of names is the order of creation.
+        let id = if named {
+            request.lease_id
+        } else {
+            Uuid::now_v7().to_string()
+        };
+        let name = Name::new(namespace, id);
+        call::note_lease(&name);
+        let command = convert::create(name, named, client, lease)?;
+        Ok((command, caller, wait))
+    }
+
+    async fn create_and_wait(
+        &self,
+        command: CreateLease,
+        caller: Caller,
+        wait: Wait,
+    ) -> Result<Response<pb::Lease>, Status> {
+        let name = command.name.clone();
+        // Before anything is created.
+        let _place = self.load.wait(caller.usage().cloned())?;
+        let created = if wait.or_release {
+            self.create_or_release(command, &caller, wait.longest).await
+        } else {
+            match self.create(command).await {
+                Ok(()) => {
+                    let waited = self.wait(&name, &caller, wait.longest).await;
+                    waited.map_err(Status::from)
+                }
+                Err(refused) => Err(refused),
+            }
+        };
+        wait.applied(created.and_then(|()| Ok(self.lease(&name)?)))
     }
 
     /// What a read answers where JSON is wanted: what was encoded before is not encoded again. None
@@ -272,7 +322,8 @@ impl ClientService for Clients {
         };
         let caller = Caller::of(&request)?;
         let _place = self.load.wait(caller.usage().cloned())?;
-        let waited = self.wait(&name, caller, wait.longest).await;
+        // Most do not wait, and need no room for it.
+        let waited = Box::pin(self.wait(&name, caller, wait.longest)).await;
         let answer = waited.and_then(|()| self.lease(&name));
         wait.applied(answer.map_err(Status::from))
     }
@@ -326,63 +377,23 @@ impl ClientService for Clients {
         &self,
         request: Request<pb::CreateLeaseRequest>,
     ) -> Result<Response<pb::Lease>, Status> {
-        let namespace = names::parent(&request.get_ref().parent)?;
-        let caller = Caller::of(&request)?;
-        caller.authorize(&namespace)?;
-        let caller = caller.clone();
-        let client = caller.client.clone();
-        let wait = Wait::of(request.metadata(), self.longest_wait);
-        let request = request.into_inner();
-        let lease = request.lease.ok_or_else(lease_required)?;
-        let named = !request.lease_id.is_empty();
-        // Rule C7: time-ordered ids, so that the order of names is the order of creation.
-        let id = if named {
-            request.lease_id
-        } else {
-            Uuid::now_v7().to_string()
-        };
-        let name = Name::new(namespace, id);
-        call::note_lease(&name);
-        let command = convert::create(name.clone(), named, client, lease)?;
-        let Some(wait) = wait else {
-            self.create(command).await?;
-            return Ok(self.lease(&name)?);
-        };
-        // Before anything is created.
-        let _place = self.load.wait(caller.usage().cloned())?;
-        let created = if wait.or_release {
-            self.create_or_release(command, &caller, wait.longest).await
-        } else {
-            match self.create(command).await {
-                Ok(()) => {
-                    let waited = self.wait(&name, &caller, wait.longest).await;
-                    waited.map_err(Status::from)
-                }
-                Err(refused) => Err(refused),
-            }
-        };
-        wait.applied(created.and_then(|()| Ok(self.lease(&name)?)))
+        let (command, caller, wait) = self.creation(request)?;
+        // Most do not wait, and need no room for it.
+        if let Some(wait) = wait {
+            return Box::pin(self.create_and_wait(command, caller, wait)).await;
+        }
+        drop(caller);
+        let name = command.name.clone();
+        self.create(command).await?;
+        Ok(self.lease(&name)?)
     }
 
     async fn update_lease(
         &self,
         request: Request<pb::UpdateLeaseRequest>,
     ) -> Result<Response<pb::Lease>, Status> {
-        let sent = request
-            .get_ref()
-            .lease
-            .as_ref()
-            .ok_or_else(lease_required)?;
-        let name = names::object(&sent.name, LEASES)?;
-        call::note_lease(&name);
-        let caller = Caller::of(&request)?;
-        caller.authorize(&name.namespace)?;
-        let caller = caller.client.clone();
-        let if_revision = refusal::if_match(request.metadata())?;
-        let pb::UpdateLeaseRequest { lease, update_mask } = request.into_inner();
-        let mut command =
-            convert::update(name.clone(), caller, lease.unwrap_or_default(), update_mask)?;
-        command.if_revision = if_revision;
+        let command = update(request)?;
+        let name = command.name.clone();
         self.store
             .submit(Command::UpdateLease(command))
             .await
@@ -453,6 +464,25 @@ impl ClientService for Clients {
     }
 }
 
+/// What an update asks for.
+fn update(request: Request<pb::UpdateLeaseRequest>) -> Result<UpdateLease, Status> {
+    let sent = request
+        .get_ref()
+        .lease
+        .as_ref()
+        .ok_or_else(lease_required)?;
+    let name = names::object(&sent.name, LEASES)?;
+    call::note_lease(&name);
+    let caller = Caller::of(&request)?;
+    caller.authorize(&name.namespace)?;
+    let caller = caller.client.clone();
+    let if_revision = refusal::if_match(request.metadata())?;
+    let pb::UpdateLeaseRequest { lease, update_mask } = request.into_inner();
+    let mut command = convert::update(name, caller, lease.unwrap_or_default(), update_mask)?;
+    command.if_revision = if_revision;
+    Ok(command)
+}
+
 /// A record's entity tag (rule K20).
 fn etag(revision: u64) -> String {
     ["\"", itoa::Buffer::new().format(revision), "\""].concat()
@@ -465,4 +495,46 @@ fn lease_required() -> Fault {
         description: "required".to_owned(),
     };
     Fault::invalid_argument("FIELD_REQUIRED", "lease is required").with_violation(violation)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lease::Settings;
+    use crate::store::Memory;
+
+    /// What is larger is slow to allocate: glibc keeps no such pieces at hand. What is seldom needed,
+    /// such as waiting, has a box of its own.
+    #[tokio::test]
+    async fn a_call_needs_little_room() {
+        let clock = Arc::new(|| crate::lease::Timestamp::new(0, 0));
+        let store = Store::open(Memory::default(), Settings::default(), clock);
+        let clients = Clients::new(store.await.unwrap(), None, LabelRules::default());
+        let calls = [
+            (
+                "get",
+                size_of_val(&*clients.get_lease(Request::new(Default::default()))),
+            ),
+            (
+                "list",
+                size_of_val(&*clients.list_leases(Request::new(Default::default()))),
+            ),
+            (
+                "create",
+                size_of_val(&*clients.create_lease(Request::new(Default::default()))),
+            ),
+            (
+                "update",
+                size_of_val(&*clients.update_lease(Request::new(Default::default()))),
+            ),
+            (
+                "delete",
+                size_of_val(&*clients.delete_lease(Request::new(Default::default()))),
+            ),
+        ];
+        assert!(
+            calls.iter().all(|(_, size)| *size <= 1_032),
+            "bytes: {calls:?}"
+        );
+    }
 }

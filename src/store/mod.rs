@@ -148,7 +148,13 @@ impl Store {
     ///
     /// # Errors
     /// [`StoreError`]; nothing has changed then, but for [`StoreError::Unknown`].
-    pub async fn submit(&self, command: Command) -> Result<(), StoreError> {
+    pub fn submit(&self, command: Command) -> impl Future<Output = Result<(), StoreError>> {
+        // In a box, so that those who wait for it stay small.
+        let command = Box::new(command);
+        self.hand_in(command)
+    }
+
+    async fn hand_in(&self, command: Box<Command>) -> Result<(), StoreError> {
         let handed_in = Instant::now();
         let (answer, outcome) = oneshot::channel();
         self.jobs

@@ -16,7 +16,7 @@ use crate::lease::{Book, Change, Command, Kind, Name, Record, Settings, Timestam
 
 /// A command, and who waits for its outcome.
 pub struct Job {
-    pub command: Command,
+    pub command: Box<Command>,
     pub answer: oneshot::Sender<Result<Kept, StoreError>>,
 }
 
