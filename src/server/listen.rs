@@ -18,13 +18,12 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{Semaphore, watch};
+use tokio::sync::{Semaphore, oneshot, watch};
 use tokio::time::timeout;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
 use tower::Service;
 
-use super::audible::Audible;
 use super::connections::{Connection, Connections, Seat};
 use super::gateway::refusal;
 use super::tally;
@@ -309,13 +308,15 @@ async fn converse<R, A>(
     server: auto::Builder<TokioExecutor>,
     respond: R,
     mut is_serving: watch::Receiver<bool>,
-    stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    (stream, heard): (
+        Watched<impl AsyncRead + AsyncWrite + Unpin + Send + 'static>,
+        oneshot::Receiver<()>,
+    ),
 ) where
     R: Fn(Request<Incoming>) -> A + Send + 'static,
     A: Future<Output = Result<Response, Infallible>> + Send + 'static,
 {
     let _open = tally::opened();
-    let (stream, heard) = Audible::new(stream);
     let connection = server.serve_connection(TokioIo::new(stream), service_fn(respond));
     let mut connection = std::pin::pin!(connection);
     let told_to_end = async {

@@ -1,7 +1,6 @@
 //! The server: what is served where, how connections are accepted, and how it stops. The one room
 //! that knows all others.
 
-mod audible;
 mod changes;
 mod check;
 mod connections;

@@ -1,5 +1,7 @@
 //! The bytes of one connection, and how long a client may take with them: to send the head of a
-//! request, and to take what it is sent. Knows no more of HTTP than its two ways to begin.
+//! request, and to take what it is sent. It also tells when the first of them has come: a connection that
+//! was accepted just before the server stops has a request on its way, and is heard out. Knows no more of
+//! HTTP than its two ways to begin.
 
 use std::io::{self, ErrorKind, IoSlice};
 use std::pin::Pin;
@@ -8,6 +10,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::sync::oneshot;
 use tokio::time::{Sleep, sleep};
 
 use super::connections::Connection;
@@ -30,6 +33,8 @@ pub struct Watched<S> {
     heads: u32,
     head_timer: Option<(u32, Pin<Box<Sleep>>)>,
     write_timer: Option<Pin<Box<Sleep>>>,
+    /// Who is to be told of the first byte.
+    told: Option<oneshot::Sender<()>>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -41,13 +46,15 @@ enum Protocol {
 }
 
 impl<S> Watched<S> {
+    /// The stream, and what completes with the first byte that is read from it, or when it is dropped.
     pub fn new(
         stream: S,
         connection: Arc<Connection>,
         head_time: Duration,
         write_time: Duration,
-    ) -> Self {
-        Self {
+    ) -> (Self, oneshot::Receiver<()>) {
+        let (told, heard) = oneshot::channel();
+        let watched = Self {
             stream,
             connection,
             head_time,
@@ -56,12 +63,18 @@ impl<S> Watched<S> {
             heads: 0,
             head_timer: None,
             write_timer: None,
-        }
+            told: Some(told),
+        };
+        (watched, heard)
     }
 
     fn heard(&mut self, bytes: &[u8]) {
         if self.protocol == Protocol::Http2 || bytes.is_empty() {
             return;
+        }
+        if let Some(told) = self.told.take() {
+            // Nobody may be waiting for it.
+            let _ = told.send(());
         }
         self.heads = self.connection.heads();
         if let Protocol::Perhaps2(so_far) = self.protocol {
@@ -188,10 +201,8 @@ mod tests {
 
     fn watched<S>(stream: S) -> (Watched<S>, Arc<Connection>) {
         let connection = Arc::new(Connection::new());
-        (
-            Watched::new(stream, connection.clone(), TIME, TIME),
-            connection,
-        )
+        let (watched, _) = Watched::new(stream, connection.clone(), TIME, TIME);
+        (watched, connection)
     }
 
     /// Reads on, until that fails; how long it took.
