@@ -8,6 +8,8 @@
 )]
 
 mod harness;
+#[path = "../support/log.rs"]
+mod log;
 mod program;
 #[path = "../support/signal.rs"]
 mod signal;

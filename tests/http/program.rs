@@ -4,19 +4,15 @@ use std::fs;
 use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
 
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
-
-/// What no wait in a test may exceed.
-pub const PATIENCE: Duration = Duration::from_secs(60);
+use crate::log::Log;
+pub use crate::log::PATIENCE;
 
 /// A gateway that serves a lab file.
 pub struct Program {
     pub process: Child,
     pub url: String,
-    log: UnboundedReceiver<String>,
-    read: Vec<String>,
+    log: Log,
     folder: tempfile::TempDir,
 }
 
@@ -45,20 +41,11 @@ impl Program {
         let announced =
             |line: std::io::Result<String>| Some(line.unwrap().split_once("gRPC  ")?.1.to_owned());
         let url = out.lines().find_map(announced).unwrap();
-        let (lines, log) = unbounded_channel();
-        let errors = BufReader::new(process.stderr.take().unwrap());
-        std::thread::spawn(move || {
-            for line in errors.lines().map_while(Result::ok) {
-                if lines.send(line).is_err() {
-                    return;
-                }
-            }
-        });
+        let log = Log::of(process.stderr.take().unwrap());
         Self {
             process,
             url,
             log,
-            read: vec![],
             folder,
         }
     }
@@ -77,21 +64,12 @@ impl Program {
 
     /// The next line of the log that holds a text.
     pub async fn logged(&mut self, text: &str) -> String {
-        loop {
-            let next = tokio::time::timeout(PATIENCE, self.log.recv()).await;
-            let Some(line) = next.ok().flatten() else {
-                panic!("no {text:?} in the log:\n{}", self.read.join("\n"));
-            };
-            self.read.push(line.clone());
-            if line.contains(text) {
-                return line;
-            }
-        }
+        self.log.logged(text).await
     }
 
     /// Every line of the log up to the last one that was looked for.
     pub fn log_so_far(&self) -> &[String] {
-        &self.read
+        &self.log.read
     }
 }
 

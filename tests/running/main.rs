@@ -12,6 +12,8 @@
 mod checked;
 mod deployed;
 mod lab;
+#[path = "../support/log.rs"]
+mod log;
 mod program;
 mod settings;
 #[path = "../support/signal.rs"]

@@ -3,15 +3,12 @@
 use std::io::{BufRead, BufReader, Read};
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::time::Duration;
 
 use serde_json::{Value, json};
-use tokio::sync::mpsc::{UnboundedReceiver, unbounded_channel};
 
+use crate::log::Log;
+pub use crate::log::PATIENCE;
 use crate::signal::signal;
-
-/// What no wait in a test may exceed.
-pub const PATIENCE: Duration = Duration::from_secs(60);
 
 /// The program with arguments, and nothing from the environment but what finds other programs.
 pub fn program(arguments: &[&str]) -> Command {
@@ -33,8 +30,7 @@ pub fn run(arguments: &[&str]) -> (i32, String, String) {
 pub struct Server {
     pub process: Child,
     pub url: String,
-    log: UnboundedReceiver<String>,
-    read: Vec<String>,
+    log: Log,
 }
 
 impl Server {
@@ -55,44 +51,21 @@ impl Server {
             process.stderr.unwrap().read_to_string(&mut said).unwrap();
             panic!("it does not serve:\n{said}");
         };
-        let (told, log) = unbounded_channel();
-        let errors = BufReader::new(process.stderr.take().unwrap());
-        std::thread::spawn(move || {
-            for line in errors.lines().map_while(Result::ok) {
-                if told.send(line).is_err() {
-                    return;
-                }
-            }
-        });
-        let read = vec![];
-        Self {
-            process,
-            url,
-            log,
-            read,
-        }
+        let log = Log::of(process.stderr.take().unwrap());
+        Self { process, url, log }
     }
 
     /// The next line of the log that holds a text.
     pub async fn logged(&mut self, text: &str) -> String {
-        loop {
-            let next = tokio::time::timeout(PATIENCE, self.log.recv()).await;
-            let Some(line) = next.ok().flatten() else {
-                panic!("no {text:?} in the log:\n{}", self.read.join("\n"));
-            };
-            self.read.push(line.clone());
-            if line.contains(text) {
-                return line;
-            }
-        }
+        self.log.logged(text).await
     }
 
     /// All of the log, once the process has ended.
     pub async fn whole_log(&mut self) -> String {
-        while let Some(line) = self.log.recv().await {
-            self.read.push(line);
+        while let Some(line) = self.log.lines.recv().await {
+            self.log.read.push(line);
         }
-        self.read.join("\n")
+        self.log.read.join("\n")
     }
 
     pub fn signal(&self, name: &str) {
