@@ -3,11 +3,13 @@
 //! Knows nothing of what is told, nor to whom.
 
 use std::cell::{Cell, RefCell};
+use std::fmt;
 use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Instant;
 
 use http::{HeaderValue, Method, Request, Uri};
+use uuid::Uuid;
 
 use crate::lease::Name;
 
@@ -20,7 +22,7 @@ tokio::task_local! {
 pub struct Call {
     method: Method,
     uri: Uri,
-    id: HeaderValue,
+    id: Id,
     /// As 32 hexadecimal digits, where the call is traced.
     trace: Option<String>,
     /// A number that means something to `server` alone.
@@ -28,6 +30,37 @@ pub struct Call {
     waited: Cell<bool>,
     commit: Cell<Option<Commit>>,
     deed: RefCell<Option<Box<Deed>>>,
+}
+
+/// What a call is known by. It is text only where somebody wants to read it.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Id {
+    /// The requester has one, which is text.
+    Brought(HeaderValue),
+    MadeUp(Uuid),
+}
+
+impl Id {
+    /// The value of a header that tells it.
+    pub fn header(&self) -> HeaderValue {
+        match self {
+            Self::Brought(id) => id.clone(),
+            Self::MadeUp(id) => {
+                let mut buffer = Uuid::encode_buffer();
+                let text = id.hyphenated().encode_lower(&mut buffer);
+                HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("unknown"))
+            }
+        }
+    }
+}
+
+impl fmt::Display for Id {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Brought(id) => f.write_str(id.to_str().unwrap_or_default()),
+            Self::MadeUp(id) => id.fmt(f),
+        }
+    }
 }
 
 /// A change that was asked for; noted only for those calls that are to be told of one by one.
@@ -72,7 +105,7 @@ pub struct Commit {
 impl Call {
     /// A call by a request, of which nothing more is known. `route` is what counts where none is
     /// noted.
-    pub fn new<B>(request: &Request<B>, id: HeaderValue, route: usize) -> Self {
+    pub fn new<B>(request: &Request<B>, id: Id, route: usize) -> Self {
         Self {
             method: request.method().clone(),
             uri: request.uri().clone(),
@@ -104,8 +137,8 @@ impl Call {
         self.uri.path()
     }
 
-    pub fn id(&self) -> &str {
-        self.id.to_str().unwrap_or_default()
+    pub fn id(&self) -> &Id {
+        &self.id
     }
 
     pub fn trace(&self) -> Option<&str> {

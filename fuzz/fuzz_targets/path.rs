@@ -6,7 +6,7 @@
 use std::sync::LazyLock;
 
 use jumpstarter_gateway::server;
-use jumpstarter_gateway::transcode::{Matcher, captures};
+use jumpstarter_gateway::transcode::Matcher;
 use libfuzzer_sys::fuzz_target;
 
 static MATCHER: LazyLock<Matcher<()>> = LazyLock::new(|| {
@@ -27,7 +27,7 @@ fuzz_target!(|path: &str| {
     let Some(found) = MATCHER.find("GET", path) else {
         return;
     };
-    for capture in captures(found.binding, path) {
+    for capture in found.split.captures(found.binding, path) {
         assert!(!capture.is_empty() && path.contains(capture), "{capture:?}");
         assert!(
             capture.split('/').all(|segment| !segment.is_empty()),

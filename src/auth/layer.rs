@@ -1,6 +1,7 @@
 //! The layer around every API route, REST and gRPC alike: it lets a request through only with a
 //! [`Caller`] in its extensions.
 
+use std::borrow::BorrowMut;
 use std::collections::BTreeSet;
 use std::convert::Infallible;
 use std::sync::Arc;
@@ -13,7 +14,8 @@ use futures_util::future::{BoxFuture, Either, ready};
 use http::{HeaderMap, HeaderValue, Request, header};
 use http_body::Body as _;
 use tonic::Code;
-use tower::{Layer, Service};
+use tower::util::Oneshot;
+use tower::{Layer, Service, ServiceExt};
 
 use super::Caller;
 use super::clients::{self, Found};
@@ -25,6 +27,9 @@ use crate::lease::{Client, Command, Name, Timestamp};
 use crate::load::Load;
 use crate::store::Store;
 use crate::transcode::Rejection;
+
+/// An answer to a request that had to show whose it is.
+pub type Guarded<F> = Either<F, BoxFuture<'static, Result<Response, Infallible>>>;
 
 /// Decides who is calling.
 #[derive(Clone)]
@@ -94,6 +99,41 @@ impl AuthLayer {
         Self {
             authority: Arc::new(Authority::Tokens(guard)),
             ..self
+        }
+    }
+
+    /// Lets a request go on as that of a [`Caller`], or answers it with a refusal. `request` is what
+    /// carries it.
+    pub fn guard<R, F>(
+        &self,
+        mut request: R,
+        go: impl FnOnce(R) -> F + Send + 'static,
+    ) -> Guarded<F>
+    where
+        R: BorrowMut<Request<Body>> + Send + 'static,
+        F: Future<Output = Result<Response, Infallible>> + Send,
+    {
+        match self.caller(request.borrow()) {
+            Decision::Now(Ok(caller)) => {
+                let_in(request.borrow_mut(), caller, &self.load);
+                Either::Left(go(request))
+            }
+            Decision::Now(Err(fault)) => {
+                let refusal = refuse(request.borrow(), fault);
+                Either::Right(Box::pin(ready(Ok(refusal))))
+            }
+            Decision::Later(caller) => {
+                let load = self.load.clone();
+                Either::Right(Box::pin(async move {
+                    match caller.await {
+                        Ok(caller) => {
+                            let_in(request.borrow_mut(), caller, &load);
+                            go(request).await
+                        }
+                        Err(fault) => Ok(refuse(request.borrow(), fault)),
+                    }
+                }))
+            }
         }
     }
 
@@ -273,47 +313,27 @@ where
 {
     type Response = Response;
     type Error = Infallible;
-    type Future = Either<S::Future, BoxFuture<'static, Result<Response, Infallible>>>;
+    type Future = Guarded<Oneshot<S, Request<Body>>>;
 
-    fn poll_ready(&mut self, context: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        self.inner.poll_ready(context)
+    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
+        Poll::Ready(Ok(()))
     }
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
-        match self.layer.caller(&request) {
-            Decision::Now(Ok(caller)) => {
-                let request = let_in(request, caller, &self.layer.load);
-                Either::Left(self.inner.call(request))
-            }
-            Decision::Now(Err(fault)) => {
-                let refusal = refuse(&request, fault);
-                Either::Right(Box::pin(ready(Ok(refusal))))
-            }
-            Decision::Later(caller) => {
-                // The one that is ready goes; its copy stays for the next request.
-                let fresh = self.inner.clone();
-                let mut inner = std::mem::replace(&mut self.inner, fresh);
-                let load = self.layer.load.clone();
-                Either::Right(Box::pin(async move {
-                    match caller.await {
-                        Ok(caller) => inner.call(let_in(request, caller, &load)).await,
-                        Err(fault) => Ok(refuse(&request, fault)),
-                    }
-                }))
-            }
-        }
+        let inner = self.inner.clone();
+        self.layer.guard(request, |request| inner.oneshot(request))
     }
 }
 
-/// The request of a caller, whose body has to arrive in time.
-fn let_in(mut request: Request<Body>, caller: Caller, load: &Load) -> Request<Body> {
+/// Makes a request that of a caller, whose body has to arrive in time.
+fn let_in(request: &mut Request<Body>, caller: Caller, load: &Load) {
     let usage = caller.usage().cloned();
     request.extensions_mut().insert(caller);
-    if request.body().is_end_stream() {
-        return request;
+    if !request.body().is_end_stream() {
+        let outstanding = request.extensions_mut().remove();
+        let body = std::mem::take(request.body_mut());
+        *request.body_mut() = Body::new(load.timely(body, usage, outstanding));
     }
-    let outstanding = request.extensions_mut().remove();
-    request.map(|body| Body::new(load.timely(body, usage, outstanding)))
 }
 
 /// The refusal in the form that the caller speaks.

@@ -15,7 +15,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either};
 use http::header::ACCESS_CONTROL_REQUEST_METHOD;
 use http::{HeaderMap, Method, Request};
-use tower::util::{BoxCloneSyncService, MapRequest};
+use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Layer, Service, ServiceExt};
 use tower_http::cors::CorsLayer;
 
@@ -25,10 +25,11 @@ use super::identify::identify;
 use super::metrics;
 use super::observer::Observer;
 use super::packing::is_packed;
-use super::routes::{Step, note_other_rpc};
-use crate::auth::{Authenticated, is_grpc};
+use super::rest::Rest;
+use super::routes::note_other_rpc;
+use crate::auth::{Guarded, is_grpc};
 use crate::load::{Load, overloaded};
-use crate::transcode::{Call, Limits, Rejection, Taken, Transcoder};
+use crate::transcode::{Answer, Limits, Rejection};
 
 /// Everything that is served, as one service; clones share it.
 #[derive(Clone)]
@@ -45,14 +46,8 @@ struct Ways {
     cross_origin: Option<BoxCloneSyncService<Request<Body>, Response, Infallible>>,
 }
 
-/// The transcoder behind authentication.
-pub type Rest = Transcoder<Noted>;
-
-/// Authentication, and what is noted before and after it.
-type Noted = MapRequest<Authenticated<MapRequest<Call, Step>>, Step>;
-
 /// How a request is answered.
-type Way = Either<Taken<Noted>, BoxFuture<'static, Result<Response, Infallible>>>;
+type Way = Either<Guarded<Answer>, BoxFuture<'static, Result<Response, Infallible>>>;
 
 impl Gateway {
     /// `router` has to answer what `rest` has no row for, and also requests of `rest` that are
@@ -108,8 +103,8 @@ impl Ways {
             request
         } else {
             match self.rest.take(request) {
-                Either::Left(answer) => return Either::Left(answer),
-                Either::Right(request) => request,
+                Ok(answer) => return Either::Left(answer),
+                Err(request) => request,
             }
         };
         Either::Right(Box::pin(self.router.clone().oneshot(request)))
@@ -172,8 +167,21 @@ where
         let ways = self.0.clone();
         let (place, observer) = (ways.load.begin(), ways.observer.clone());
         let answer = move |request| ways.answer(request);
-        let answer = identify(request.map(Body::new), observer, answer);
+        let answer = identify(request.map(whole), observer, answer);
         let answer = answer.inspect(|_| drop(place));
         Box::pin(answer)
+    }
+}
+
+/// A body of any kind. Most requests have none, and need no box for it.
+fn whole<B>(body: B) -> Body
+where
+    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B::Error: Into<BoxError>,
+{
+    if body.is_end_stream() {
+        Body::empty()
+    } else {
+        Body::new(body)
     }
 }

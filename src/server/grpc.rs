@@ -6,14 +6,15 @@ use std::time::Duration;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, HeaderValue, Method};
+use http::{HeaderMap, Method};
 use prost::Message as _;
 use tonic::{Code, Status};
 
 use crate::auth::is_grpc;
+use crate::call;
 use crate::fault;
 use crate::proto::google::rpc;
-use crate::transcode::{Deadline, REQUEST_ID, Rejection, wrong_method};
+use crate::transcode::{Deadline, Rejection, wrong_method};
 
 /// Refuses what is not gRPC on a path that is: tonic looks at neither the method nor the content
 /// type, and a web page of any origin may send text without asking first.
@@ -29,20 +30,17 @@ pub async fn only(request: Request, next: Next) -> Response {
 
 /// A call, but for no longer than its `grpc-timeout` allows, and `longest` at most.
 pub async fn native(longest: Duration, request: Request, next: Next) -> Response {
-    let id = request.headers().get(REQUEST_ID).cloned();
     let mut response = match Deadline::of(request.headers(), longest) {
         Ok(deadline) => deadline.hold(async { Ok(next.run(request).await) }).await,
         Err(fault) => Err(fault.into()),
     }
     .unwrap_or_else(Status::into_http);
-    if let Some(id) = id {
-        tell_request_id(response.headers_mut(), &id);
-    }
+    tell_request_id(response.headers_mut());
     response
 }
 
 /// Adds `google.rpc.RequestInfo` to the details of an error that comes before any message.
-fn tell_request_id(headers: &mut HeaderMap, id: &HeaderValue) {
+fn tell_request_id(headers: &mut HeaderMap) {
     let Some(status) = Status::from_header_map(headers).filter(|one| one.code() != Code::Ok) else {
         return;
     };
@@ -51,7 +49,8 @@ fn tell_request_id(headers: &mut HeaderMap, id: &HeaderValue) {
     };
     proto.code = status.code() as i32;
     status.message().clone_into(&mut proto.message);
-    fault::tell_request_id(&mut proto, id.to_str().unwrap_or_default());
+    let id = call::present(|call| call.id().to_string());
+    fault::tell_request_id(&mut proto, &id.unwrap_or_default());
     let details = proto.encode_to_vec().into();
     let told = Status::with_details(status.code(), status.message(), details);
     if let Err(error) = told.add_header(headers) {

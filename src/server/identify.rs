@@ -1,21 +1,23 @@
-//! Every request has an id: the one it brought in `x-request-id`, or one made up here. The service
-//! sees it as metadata, log lines tell it, the response has it in the header of the
-//! same name, and an error in its details.
+//! Every request has an id: the one it brought in `x-request-id`, or one made up here. Log lines tell
+//! it, the response has it in the header of the same name, and an error in its details.
 
 use std::convert::Infallible;
 use std::panic::AssertUnwindSafe;
+use std::sync::LazyLock;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use futures_util::future::lazy;
-use http::{HeaderMap, HeaderValue, Request};
+use http::{HeaderValue, Request};
 use tonic::Code;
-use uuid::Uuid;
+use uuid::{Builder, Uuid};
 
 use super::observer::Observer;
 use super::routes::{self, Group};
-use crate::call::Call;
+use crate::call::{Call, Id};
 use crate::fault::Fault;
 use crate::transcode::{REQUEST_ID, Rejection, with_request_id};
 
@@ -34,20 +36,19 @@ pub fn identify<A>(
 where
     A: Future<Output = Result<Response, Infallible>>,
 {
-    let id = brought(request.headers()).unwrap_or_else(made_up);
+    let id = brought(&mut request).map_or_else(|| Id::MadeUp(made_up()), Id::Brought);
     let route = routes::group(Group::Unknown, request.method());
     let span = observer.span(&request);
     let trace = span.as_ref().map(|span| span.trace_id());
     let call = Call::new(&request, id.clone(), route).traced(trace);
-    request.headers_mut().insert(REQUEST_ID, id.clone());
     let under_way = observer.begin(span);
     let answer = lazy(|_| answer(request)).flatten();
     let answer = AssertUnwindSafe(answer).catch_unwind();
-    call.scope(answer.map(|answered| {
+    call.scope(answer.map(move |answered| {
         let Ok(response) = answered.unwrap_or_else(|_| Ok(panicked()));
         under_way.answered(&response);
-        let mut response = with_request_id(response, id.to_str().unwrap_or_default());
-        response.headers_mut().insert(REQUEST_ID, id);
+        let mut response = with_request_id(response, &id);
+        response.headers_mut().insert(REQUEST_ID, id.header());
         Ok(response)
     }))
 }
@@ -57,17 +58,31 @@ fn panicked() -> Response {
     Rejection::from(fault).into_response()
 }
 
-fn brought(headers: &HeaderMap) -> Option<HeaderValue> {
+/// The id that came with a request; one that cannot be used is taken out of it.
+fn brought(request: &mut Request<Body>) -> Option<HeaderValue> {
+    let headers = request.headers_mut();
     let id = headers.get(REQUEST_ID)?;
-    let usable = !id.is_empty() && id.len() <= LONGEST && id.to_str().is_ok();
-    usable.then(|| id.clone())
+    if !id.is_empty() && id.len() <= LONGEST && id.to_str().is_ok() {
+        return Some(id.clone());
+    }
+    headers.remove(REQUEST_ID);
+    None
 }
 
-/// Ids that sort by age.
-fn made_up() -> HeaderValue {
-    let mut buffer = Uuid::encode_buffer();
-    let text = Uuid::now_v7().hyphenated().encode_lower(&mut buffer);
-    HeaderValue::from_str(text).unwrap_or(HeaderValue::from_static("unknown"))
+/// Ids that sort by age, UUIDs of version 7 (RFC 9562, section 5.7): what this process drew once tells
+/// them from those of others, and a count from each other.
+fn made_up() -> Uuid {
+    static OURS: LazyLock<[u8; 4]> = LazyLock::new(|| {
+        let [.., a, b, c, d] = Uuid::now_v7().into_bytes();
+        [a, b, c, d]
+    });
+    static COUNT: AtomicU64 = AtomicU64::new(0);
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    let millis = since.unwrap_or_default().as_millis();
+    let [a, b, c, d] = *OURS;
+    let [_, _, e, f, g, h, i, j] = COUNT.fetch_add(1, Ordering::Relaxed).to_be_bytes();
+    let millis = u64::try_from(millis).unwrap_or_default();
+    Builder::from_unix_timestamp_millis(millis, &[a, b, c, d, e, f, g, h, i, j]).into_uuid()
 }
 
 #[cfg(test)]

@@ -113,7 +113,8 @@ where
                     format!("{line} request={id}{trace} {method} {path}")
                 }
                 LogFormat::Json => {
-                    let mut request = json!({ "id": id, "method": method, "path": path });
+                    let mut request =
+                        json!({ "id": id.to_string(), "method": method, "path": path });
                     if let Some(trace) = call.trace() {
                         request["trace"] = trace.into();
                     }
@@ -136,7 +137,7 @@ mod tests {
     use tracing_subscriber::fmt::MakeWriter;
 
     use super::*;
-    use crate::call::Call;
+    use crate::call::{Call, Id};
 
     #[derive(Clone, Default)]
     struct Written(Arc<Mutex<Vec<u8>>>);
@@ -163,7 +164,7 @@ mod tests {
         /// What `happen` logs, inside of a request and outside of one.
         fn of(self, log: impl Subscriber + Send + Sync) -> String {
             let request = Request::get("/v1/x?secret=1").body(()).unwrap();
-            let id = HeaderValue::from_static("seven");
+            let id = Id::Brought(HeaderValue::from_static("seven"));
             let call = Call::new(&request, id, 0).traced(Some("one".to_owned()));
             tracing::subscriber::with_default(log, || {
                 tracing::info!(answer = 42, "inside");

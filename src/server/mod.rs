@@ -18,6 +18,7 @@ mod observer;
 mod packing;
 mod patience;
 mod reload;
+mod rest;
 mod retune;
 mod routes;
 mod run;
@@ -60,6 +61,7 @@ pub use tls::{
     CertificateError, CertificateFiles, Certificates, Renewal, self_signed, usual_names,
 };
 
+use rest::Rest;
 use routes::Step;
 
 use crate::auth::{AuthLayer, is_grpc};
@@ -68,7 +70,7 @@ use crate::fault::Fault;
 use crate::proto;
 use crate::proto::jumpstarter::client::v1::client_service_http;
 use crate::proto::jumpstarter::client::v1::client_service_server::{self, ClientServiceServer};
-use crate::service::Clients;
+use crate::service::{self, Clients};
 use crate::transcode::{Binding, Limits, Transcoder, wrong_method};
 use packing::{compression, is_packed, prepared};
 
@@ -139,18 +141,9 @@ pub fn gateway(
     monitor: Option<Monitor>,
 ) -> Result<Gateway, Box<dyn std::error::Error + Send + Sync>> {
     let load = clients.load().clone();
-    // Whatever can be read can be followed.
-    let routes = client_service_http::routes(clients.clone())
-        .into_iter()
-        .map(|route| match route.binding().method {
-            "GET" => route.followed(),
-            _ => route,
-        });
-    let rest = Transcoder::new(routes, limits)
-        .map_err(|conflict| conflict.to_string())?
-        .layer(&MapRequestLayer::new(routes::note_actor as Step))
-        .layer(auth)
-        .layer(&MapRequestLayer::new(routes::note_row as Step));
+    let transcoder = Transcoder::new(service::routes(&clients), limits);
+    let transcoder = transcoder.map_err(|conflict| conflict.to_string())?;
+    let rest = Rest::new(transcoder, auth.clone());
     let health = HealthService::from_health_reporter(readiness.health.clone());
     let health = HealthServer::new(health);
     // The descriptors also hold services that nobody serves here: only these are told of.
@@ -172,7 +165,7 @@ pub fn gateway(
     let api = Routes::new(client_service)
         .into_axum_router()
         .reset_fallback()
-        .route_layer(MapRequestLayer::new(routes::note_actor as Step))
+        .route_layer(MapRequestLayer::new(routes::with_actor as Step))
         .route_layer(auth.clone())
         .route_layer(from_fn(move |request, next| {
             grpc::native(limits.longest_call, request, next)
@@ -189,16 +182,20 @@ pub fn gateway(
         .route_layer(from_fn(grpc::only));
     // Those who pack or can unpack go through layers that the others are spared. An encoding that
     // cannot be unpacked is refused by the transcoder, in the one shape of errors.
-    let unpacked = rest
-        .clone()
-        .map_request(|request: Request<_>| request.map(Body::new));
+    let taken = |rest: Rest| {
+        service_fn(move |request: Request<Body>| match rest.take(request) {
+            Ok(answer) => Either::Left(answer),
+            Err(request) => Either::Right(ready(Ok(rest.refuse(&request)))),
+        })
+    };
+    let unpacked = taken(rest.clone()).map_request(|request: Request<_>| request.map(Body::new));
     let unpack = RequestDecompression::new(unpacked).pass_through_unaccepted(true);
     let packed = ServiceBuilder::new()
         .map_request(prepared)
         .layer(compression())
         .service(unpack);
     // What no other route takes belongs to the transcoder, which also answers 404.
-    let transcoder = rest.clone();
+    let transcoder = taken(rest.clone());
     let fallback = service_fn(move |request: Request<Body>| {
         let headers = request.headers();
         if is_grpc(headers) {

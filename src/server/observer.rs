@@ -234,7 +234,7 @@ fn line(call: &Call, deed: Deed, outcome: &Outcome) -> CallLine {
         peer: deed.peer,
         lease: deed.lease,
         revision: call.commit().map(|commit| commit.revision),
-        request: call.id().to_owned(),
+        request: call.id().to_string(),
         trace: call.trace().map(str::to_owned),
         explanation: deed.reason,
         left_out: 0,

@@ -10,7 +10,7 @@ use http::{Method, Request};
 use super::bindings;
 use crate::auth::{Caller, Peer};
 use crate::call::{self, Actor, Deed};
-use crate::transcode::{Binding, Route};
+use crate::transcode::Binding;
 
 /// A step on a request's way.
 pub type Step = fn(Request<Body>) -> Request<Body>;
@@ -76,13 +76,9 @@ pub fn group(group: Group, method: &Method) -> usize {
 }
 
 /// Notes the row that a request was found to belong to.
-pub fn note_row(request: Request<Body>) -> Request<Body> {
-    if let Some(route) = request.extensions().get::<Route>() {
-        let row = route.binding();
-        let number = bindings().position(|one| std::ptr::eq(one, row));
-        call::note_route(number.unwrap_or_default(), deed(row, &request));
-    }
-    request
+pub fn note_row(row: &'static Binding, request: &Request<Body>) {
+    let number = bindings().position(|one| std::ptr::eq(one, row));
+    call::note_route(number.unwrap_or_default(), deed(row, request));
 }
 
 /// Notes the rpc that a native gRPC call is for.
@@ -120,7 +116,7 @@ pub fn note_metrics(request: Request<Body>) -> Request<Body> {
 }
 
 /// Notes the caller that authentication found.
-pub fn note_actor(request: Request<Body>) -> Request<Body> {
+pub fn note_actor(request: &Request<Body>) {
     call::note_actor(|| {
         let caller = request.extensions().get::<Caller>()?;
         let token = caller.identity.as_ref();
@@ -131,6 +127,11 @@ pub fn note_actor(request: Request<Body>) -> Request<Body> {
             is_admin: caller.is_admin,
         })
     });
+}
+
+/// The same, as a step on a request's way.
+pub fn with_actor(request: Request<Body>) -> Request<Body> {
+    note_actor(&request);
     request
 }
 

@@ -35,6 +35,8 @@ struct Encoding {
     json: Vec<u8>,
     /// The part that the clock changes, while it does.
     clock: Option<Range<usize>>,
+    /// When the record is not all there is to say any more, as its lease has come to its end.
+    until: Timestamp,
 }
 
 impl Encoder {
@@ -89,21 +91,20 @@ impl Encoder {
         views: &mut Views<'_>,
         to: &mut Vec<u8>,
     ) -> Result<(), serde_json::Error> {
+        let address = Arc::as_ptr(lease).addr();
+        let is_good =
+            |known: &Arc<Encoding>| Arc::ptr_eq(&known.lease, lease) && views.now() < known.until;
+        if let Some(known) = self.known.get(&address).filter(is_good) {
+            known.write(views.now(), to);
+            return Ok(());
+        }
         if !lease.stands(views.now()) {
             let message = self.labels.lease(lease, views.lease(lease));
             return json::to_writer(to, &message);
         }
-        let address = Arc::as_ptr(lease).addr();
-        let known = self.known.get(&address);
-        let encoding = match known.filter(|known| Arc::ptr_eq(&known.lease, lease)) {
-            Some(known) => known,
-            None => {
-                let new = Arc::new(self.encode(lease, views)?);
-                self.known.insert(address, new.clone());
-                new
-            }
-        };
-        encoding.write(views.now(), to);
+        let new = Arc::new(self.encode(lease, views)?);
+        new.write(views.now(), to);
+        self.known.insert(address, new);
         Ok(())
     }
 
@@ -121,6 +122,10 @@ impl Encoder {
         };
         Ok(Encoding {
             clock: value().filter(|_| lease.ended.is_none()),
+            until: match lease.ended {
+                Some(_) => Timestamp::MAX,
+                None => lease.planned_end().unwrap_or(Timestamp::MAX),
+            },
             lease: lease.clone(),
             json,
         })
@@ -135,10 +140,13 @@ impl Encoding {
             return;
         };
         let (before, after) = (&self.json[..clock.start], &self.json[clock.end..]);
+        to.reserve(self.json.len() + held.as_bytes().len() + 2);
+        to.extend_from_slice(before);
         // No character of a duration is one that JSON escapes.
-        for part in [before, b"\"", held.as_bytes(), b"\"", after] {
-            to.extend_from_slice(part);
-        }
+        to.push(b'"');
+        to.extend_from_slice(held.as_bytes());
+        to.push(b'"');
+        to.extend_from_slice(after);
     }
 }
 

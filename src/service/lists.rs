@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use super::page::Page;
 use super::{TAG_PREFIX, names};
 use crate::fault::{Fault, Violation};
 use crate::lease::grammar::label_key_faults;
-use crate::lease::{LeaseQuery, Selector};
+use crate::lease::{Book, Lease, LeaseQuery, Selector, Timestamp};
 use crate::proto::jumpstarter::client::v1 as pb;
 
 /// The exporters that a ListExporters asks for.
@@ -43,6 +44,29 @@ impl LeaseList {
             only_active: request.only_active.unwrap_or(true),
         };
         Ok(Self { namespace, query })
+    }
+
+    /// The fields of the request that all its pages have in common.
+    pub fn bound<'r>(&self, request: &'r pb::ListLeasesRequest) -> [&'r str; 5] {
+        let active = if self.query.only_active {
+            "active"
+        } else {
+            "all"
+        };
+        let (filter, tags) = (&request.filter, &request.tag_filter);
+        ["leases", &request.parent, filter, tags, active]
+    }
+
+    /// The leases of a page, and the token of the next one.
+    pub fn cut<'b>(
+        &self,
+        book: &'b Book,
+        now: Timestamp,
+        page: &Page<'_>,
+    ) -> (Vec<&'b Arc<Lease>>, String) {
+        let Self { namespace, query } = self;
+        let found = book.leases(now, namespace, query, page.after(), page.size() + 1);
+        page.cut(found, |lease| &lease.name.id)
     }
 }
 

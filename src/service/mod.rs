@@ -10,6 +10,7 @@ mod lists;
 mod names;
 mod page;
 mod prefer;
+mod prepared;
 mod refusal;
 mod wait;
 mod watch;
@@ -33,7 +34,6 @@ use crate::load::Load;
 use crate::proto::jumpstarter::client::v1 as pb;
 use crate::proto::jumpstarter::client::v1::client_service_server::ClientService;
 use crate::store::Store;
-use crate::transcode::{Encoded, JsonWanted};
 use convert::ExporterLabels;
 use encoded::Encoder;
 use lists::{ExporterList, LeaseList};
@@ -41,6 +41,8 @@ use names::{EXPORTERS, LEASES};
 use page::Page;
 use prefer::Wait;
 use watch::Scope;
+
+pub use prepared::routes;
 
 /// What a tag's key has before it among a lease's labels (rule D12).
 const TAG_PREFIX: &str = "metadata.jumpstarter.dev/";
@@ -169,21 +171,6 @@ impl Clients {
         wait.applied(created.and_then(|()| Ok(self.lease(&name)?)))
     }
 
-    /// What a read answers where JSON is wanted: what was encoded before is not encoded again. None
-    /// for a lease that waits, which shows more than that.
-    fn standing_lease(&self, name: &Name) -> Option<Response<pb::Lease>> {
-        let (json, revision) = self.store.read(|book, now| {
-            let lease = book.lease(name).filter(|lease| lease.stands(now))?;
-            let json = self.encoder.lease(lease, &mut book.views(now));
-            Some((json.ok()?, lease.revision))
-        })?;
-        let mut response = Response::new(pb::Lease::default());
-        response.extensions_mut().insert(Encoded(json.into()));
-        let etag = MetadataValue::try_from(etag(revision)).ok()?;
-        response.metadata_mut().insert("etag", etag);
-        Some(response)
-    }
-
     /// A lease as the caller sees it, with its ETag; and, while it waits, its place in the queue
     /// and when it may start, for those who read no JSON.
     fn lease(&self, name: &Name) -> Result<Response<pb::Lease>, Fault> {
@@ -310,11 +297,7 @@ impl ClientService for Clients {
             return Ok(self.watch(Scope::Lease(name), caller, follow)?);
         }
         let Some(wait) = Wait::of(request.metadata(), self.longest_wait) else {
-            let encoded = request.extensions().get::<JsonWanted>();
-            return match encoded.and_then(|_| self.standing_lease(&name)) {
-                Some(response) => Ok(response),
-                None => Ok(self.lease(&name)?),
-            };
+            return Ok(self.lease(&name)?);
         };
         let wait = Wait {
             or_release: false,
@@ -340,37 +323,19 @@ impl ClientService for Clients {
             let caller = Caller::of(&request)?;
             return Ok(self.watch_list(Scope::Leases(list), caller, token, follow)?);
         }
-        let encodes = request.extensions().get::<JsonWanted>().is_some();
         let request = request.into_inner();
-        let active = if list.query.only_active {
-            "active"
-        } else {
-            "all"
-        };
-        let bound = [
-            "leases",
-            &request.parent,
-            &request.filter,
-            &request.tag_filter,
-            active,
-        ];
+        let bound = list.bound(&request);
         let page = Page::new(request.page_size, &request.page_token, &bound)?;
-        self.store.read(|book, now| {
-            let LeaseList { namespace, query } = &list;
-            let found = book.leases(now, namespace, query, page.after(), page.size() + 1);
-            let (found, next_page_token) = page.cut(found, |lease| &lease.name.id);
+        let (leases, next_page_token) = self.store.read(|book, now| {
+            let (found, next) = list.cut(book, now, &page);
             let mut views = book.views(now);
-            if encodes && let Ok(json) = self.encoder.page(&found, &next_page_token, &mut views) {
-                let mut response = Response::new(pb::ListLeasesResponse::default());
-                response.extensions_mut().insert(Encoded(json.into()));
-                return Ok(response);
-            }
             let show = |lease: &Arc<_>| self.labels.lease(lease, views.lease(lease));
-            Ok(Response::new(pb::ListLeasesResponse {
-                leases: found.into_iter().map(show).collect(),
-                next_page_token,
-            }))
-        })
+            (found.into_iter().map(show).collect(), next)
+        });
+        Ok(Response::new(pb::ListLeasesResponse {
+            leases,
+            next_page_token,
+        }))
     }
 
     async fn create_lease(

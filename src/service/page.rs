@@ -15,19 +15,19 @@ const VERSION: u8 = 1;
 
 /// Which part of a list is asked for.
 #[derive(Debug)]
-pub struct Page {
+pub struct Page<'r> {
     size: usize,
     after: Option<String>,
-    binding: [u8; 8],
+    bound: &'r [&'r str],
 }
 
-impl Page {
+impl<'r> Page<'r> {
     /// Reads `page_size` and `page_token`. `bound` are the request's other fields, which a token
     /// must not be taken away from.
     ///
     /// # Errors
     /// INVALID_ARGUMENT: a negative size, or a token that is not one or belongs to another request.
-    pub fn new(size: i32, token: &str, bound: &[&str]) -> Result<Self, Fault> {
+    pub fn new(size: i32, token: &str, bound: &'r [&'r str]) -> Result<Self, Fault> {
         let size = match usize::try_from(size) {
             Err(_) => {
                 return Err(invalid(
@@ -38,17 +38,10 @@ impl Page {
             Ok(0) => DEFAULT_SIZE,
             Ok(size) => size.min(LARGEST_SIZE),
         };
-        let mut digest = Sha256::new();
-        for field in bound {
-            digest.update((field.len() as u64).to_le_bytes());
-            digest.update(field);
-        }
-        let mut binding = [0; 8];
-        binding.copy_from_slice(&digest.finalize()[..8]);
         let mut page = Self {
             size,
             after: None,
-            binding,
+            bound,
         };
         if !token.is_empty() {
             page.after = Some(page.read(token)?);
@@ -76,8 +69,20 @@ impl Page {
         (found, token.unwrap_or_default())
     }
 
+    /// What tells the request from others. Most pages are the only one, and have no use for it.
+    fn binding(&self) -> [u8; 8] {
+        let mut digest = Sha256::new();
+        for field in self.bound {
+            digest.update((field.len() as u64).to_le_bytes());
+            digest.update(field);
+        }
+        let mut binding = [0; 8];
+        binding.copy_from_slice(&digest.finalize()[..8]);
+        binding
+    }
+
     fn token(&self, after: &str) -> String {
-        let bytes = [&[VERSION], &self.binding[..], after.as_bytes()].concat();
+        let bytes = [&[VERSION], &self.binding()[..], after.as_bytes()].concat();
         URL_SAFE_NO_PAD.encode(bytes)
     }
 
@@ -93,7 +98,7 @@ impl Page {
             return Err(fault());
         };
         let (binding, after) = bytes.split_first_chunk::<8>().ok_or_else(fault)?;
-        if *binding != self.binding {
+        if *binding != self.binding() {
             return Err(invalid(
                 "pageToken",
                 "belongs to another request; only pageSize may differ from the request it came from",

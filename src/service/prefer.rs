@@ -72,6 +72,11 @@ impl Wait {
     }
 }
 
+/// The request prefers something, whatever it is.
+pub fn is_asked(metadata: &MetadataMap) -> bool {
+    metadata.as_ref().contains_key(&PREFER)
+}
+
 /// The parts of a header between separators that do not stand in quotes.
 fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
     let (mut quoted, mut escaped) = (false, false);

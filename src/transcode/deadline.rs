@@ -37,6 +37,11 @@ impl Deadline {
         Ok(Self(end))
     }
 
+    /// There is no time left.
+    pub fn is_over(self) -> bool {
+        self.0.is_some_and(|end| end <= Instant::now())
+    }
+
     /// Waits for a call, but not longer. After the deadline the call is not even begun.
     ///
     /// # Errors

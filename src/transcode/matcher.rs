@@ -68,6 +68,8 @@ impl std::error::Error for Conflict {}
 pub struct Match<'a, R> {
     pub binding: &'static Binding,
     pub route: &'a R,
+    /// Where the segments of its path are.
+    pub split: Split,
 }
 
 impl<R> Default for Matcher<R> {
@@ -126,9 +128,14 @@ impl<R> Matcher<R> {
     /// HEAD falls back to GET (RFC 9110, section 9.3.2).
     pub fn find(&self, method: &str, path: &str) -> Option<Match<'_, R>> {
         let mut candidates = self.candidates(path);
-        let leaf = candidates.find_map(|(tree, path)| tree.root.find(&path, 0, method));
-        let Leaf { binding, route } = leaf?;
-        Some(Match { binding, route })
+        candidates.find_map(|(tree, path)| {
+            let Leaf { binding, route } = tree.root.find(&path, 0, method)?;
+            Some(Match {
+                binding,
+                route,
+                split: path.split,
+            })
+        })
     }
 
     /// The methods declared for a path, sorted.
@@ -140,21 +147,19 @@ impl<R> Matcher<R> {
         found.into_iter().collect()
     }
 
-    /// The trees that a path can belong to, those of verbs first.
+    /// The trees that a path can belong to, those of verbs first, each with the path as its routes see
+    /// it: without the verb they all end in. `%3A` is never the colon of a verb.
     fn candidates<'t, 'p>(
         &'t self,
         path: &'p str,
     ) -> impl Iterator<Item = (&'t Tree<R>, Path<'p>)> {
+        let split = Split::new(path);
         let trees = self.trees.iter().rev();
-        trees.filter_map(move |tree| Some((tree, tree.split(path)?)))
-    }
-}
-
-impl<R> Tree<R> {
-    /// The path as this tree's routes see it: without the verb they all end in; none if it does
-    /// not end in it. `%3A` is never the colon of a verb.
-    fn split<'a>(&self, path: &'a str) -> Option<Path<'a>> {
-        Path::new(without_verb(path, self.verb)?)
+        trees.filter_map(move |tree| {
+            let text = without_verb(path, tree.verb)?;
+            let split = split?.ending_at(text.len());
+            Some((tree, Path { text, split }))
+        })
     }
 }
 
@@ -200,7 +205,7 @@ impl<R> Node<R> {
         let Some(segment) = path.segment(depth) else {
             return pick(&self.here, method).or_else(|| pick(&self.rest, method));
         };
-        self.child(segment)
+        self.child(path, segment)
             .and_then(|child| child.find(path, depth + 1, method))
             .or_else(|| self.wildcard(segment)?.find(path, depth + 1, method))
             .or_else(|| pick(&self.rest, method))
@@ -211,7 +216,7 @@ impl<R> Node<R> {
             None => self.here.iter().chain(&self.rest),
             Some(segment) => {
                 for child in self
-                    .child(segment)
+                    .child(path, segment)
                     .into_iter()
                     .chain(self.wildcard(segment))
                 {
@@ -223,16 +228,16 @@ impl<R> Node<R> {
         found.extend(leaves.map(|leaf| leaf.binding.method));
     }
 
-    fn child(&self, segment: &str) -> Option<&Self> {
-        let decoded = if segment.as_bytes().contains(&b'%') {
-            percent_decode_str(segment).decode_utf8().ok()?
+    /// The child that a segment of the path names.
+    fn child(&self, path: &Path<'_>, segment: &str) -> Option<&Self> {
+        let mut literals = self.literals.iter();
+        let found = if path.split.has_escapes {
+            let decoded = percent_decode_str(segment).decode_utf8().ok()?;
+            literals.find(|(literal, _)| *literal == decoded)
         } else {
-            Cow::Borrowed(segment)
+            literals.find(|(literal, _)| *literal == segment)
         };
-        self.literals
-            .iter()
-            .find(|(literal, _)| *literal == decoded)
-            .map(|(_, child)| child)
+        found.map(|(_, child)| child)
     }
 
     fn wildcard(&self, segment: &str) -> Option<&Self> {
@@ -248,41 +253,69 @@ fn pick<'a, R>(leaves: &'a [Leaf<R>], method: &str) -> Option<&'a Leaf<R>> {
     own.or_else(|| find("*"))
 }
 
-/// A raw path, split at every `/` that is not encoded.
-#[derive(Debug)]
+/// A raw path without its verb, and where its segments are.
 struct Path<'a> {
     text: &'a str,
+    split: Split,
+}
+
+impl<'a> Path<'a> {
+    fn segment(&self, index: usize) -> Option<&'a str> {
+        self.split.segment(self.text, index)
+    }
+}
+
+/// Where the segments of a raw path are: it is split at every `/` that is not encoded.
+#[derive(Clone, Copy, Debug)]
+pub struct Split {
     /// Where each segment starts; the first [`INLINE`] of them, more than most templates have.
     starts: [u32; INLINE],
     count: usize,
+    /// Where the last one ends.
+    end: usize,
+    has_escapes: bool,
 }
 
 /// Segments whose place is kept; those behind are found by walking on from the last.
 const INLINE: usize = 12;
 
-impl<'a> Path<'a> {
+impl Split {
     /// None where the path does not start with `/` or is absurdly long.
-    fn new(text: &'a str) -> Option<Self> {
-        if !text.starts_with('/') || u32::try_from(text.len()).is_err() {
+    fn new(path: &str) -> Option<Self> {
+        if !path.starts_with('/') || u32::try_from(path.len()).is_err() {
             return None;
         }
-        let mut path = Self {
-            text,
+        let mut split = Self {
             starts: [0; INLINE],
             count: 0,
+            end: path.len(),
+            has_escapes: false,
         };
-        if text.len() > 1 {
-            let slashes = text.bytes().enumerate().filter(|(_, byte)| *byte == b'/');
-            for (start, (at, _)) in path.starts.iter_mut().zip(slashes) {
+        for (at, byte) in path.bytes().enumerate() {
+            if byte == b'/'
+                && let Some(start) = split.starts.get_mut(split.count)
+            {
                 *start = at as u32 + 1;
-                path.count += 1;
+                split.count += 1;
             }
+            split.has_escapes |= byte == b'%';
         }
-        Some(path)
+        Some(split)
+    }
+
+    /// The same for the path without a verb, of this length; `/` alone has no segment.
+    fn ending_at(self, end: usize) -> Self {
+        let count = if end == 1 { 0 } else { self.count };
+        Self { end, count, ..self }
+    }
+
+    /// There is a `%` in the path.
+    pub fn has_escapes(&self) -> bool {
+        self.has_escapes
     }
 
     /// Where a segment starts, if there is such a segment.
-    fn start(&self, index: usize) -> Option<usize> {
+    fn start(&self, path: &str, index: usize) -> Option<usize> {
         if index < self.count {
             return Some(self.starts[index] as usize);
         }
@@ -290,42 +323,46 @@ impl<'a> Path<'a> {
             return None;
         }
         let last = self.starts[INLINE - 1] as usize;
-        let (at, _) = self.text[last..].match_indices('/').nth(index - INLINE)?;
+        let behind = path.get(last..self.end)?;
+        let (at, _) = behind.match_indices('/').nth(index - INLINE)?;
         Some(last + at + 1)
     }
 
-    fn segment(&self, index: usize) -> Option<&'a str> {
-        let start = self.start(index)?;
+    fn segment<'p>(&self, path: &'p str, index: usize) -> Option<&'p str> {
+        let start = self.start(path, index)?;
         let end = self
-            .start(index + 1)
-            .map_or(self.text.len(), |next| next - 1);
-        self.text.get(start..end)
+            .start(path, index + 1)
+            .map_or(self.end, |next| next - 1);
+        path.get(start..end)
     }
 
     /// The segments `range`, with the slashes between them; all that is left where `to_end`. Empty
     /// where there are none.
-    fn span(&self, range: Range<usize>, to_end: bool) -> &'a str {
-        let Some(start) = self.start(range.start) else {
+    fn span<'p>(&self, path: &'p str, range: Range<usize>, to_end: bool) -> &'p str {
+        let Some(start) = self.start(path, range.start) else {
             return "";
         };
-        let end = if to_end { None } else { self.start(range.end) };
-        let end = end.map_or(self.text.len(), |next| next - 1);
-        self.text.get(start..end).unwrap_or_default()
+        let end = if to_end {
+            None
+        } else {
+            self.start(path, range.end)
+        };
+        let end = end.map_or(self.end, |next| next - 1);
+        path.get(start..end).unwrap_or_default()
     }
-}
 
-/// What the row's captures hold of a path that was found to belong to it, in order: raw text.
-pub fn captures<'a>(
-    binding: &'static Binding,
-    path: &'a str,
-) -> impl Iterator<Item = &'a str> + use<'a> {
-    let path = without_verb(path, binding.verb).and_then(Path::new);
-    binding.captures.iter().map(move |capture| {
-        let segments = binding.segments.get(..capture.end).unwrap_or_default();
-        let to_end = segments.last() == Some(&Segment::Rest);
-        let span = capture.start..capture.end;
-        path.as_ref().map_or("", |path| path.span(span, to_end))
-    })
+    /// What the row's captures hold of the path that was found to belong to it, in order: raw text.
+    pub fn captures<'p>(
+        self,
+        binding: &'static Binding,
+        path: &'p str,
+    ) -> impl Iterator<Item = &'p str> + use<'p> {
+        binding.captures.iter().map(move |capture| {
+            let segments = binding.segments.get(..capture.end).unwrap_or_default();
+            let to_end = segments.last() == Some(&Segment::Rest);
+            self.span(path, capture.start..capture.end, to_end)
+        })
+    }
 }
 
 /// A capture's text, decoded once by its kind: a variable of one segment decodes everything, one

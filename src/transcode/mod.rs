@@ -2,18 +2,17 @@
 //! answers become JSON. Generic: it is driven by rows and knows no service by name.
 //!
 //! ```text
-//! request -> matcher -> [layers] -> receive: negotiate, read, bind -> method of the service
-//!                                        response <- encode <- reply
+//! request -> matcher -> call -> receive: negotiate, read, bind -> method of the service
+//!                                    response <- encode <- reply
 //! ```
 //!
-//! [`Transcoder`] is mounted in an axum `Router`. It matches paths itself, because what axum's
-//! matcher cannot express (a verb after a capture, `**` that takes nothing, the method as part of
+//! [`Transcoder`] is a service to mount in an axum `Router`. It matches paths itself, because what
+//! axum's matcher cannot express (a verb after a capture, `**` that takes nothing, the method as part of
 //! the match, raw `%2F`) are the sharp edges that decide whether a gateway can be trusted.
 
 mod bind;
 mod condition;
 mod deadline;
-mod encoded;
 mod events;
 mod explain;
 mod fields;
@@ -22,6 +21,7 @@ mod matcher;
 mod merge;
 mod metadata;
 mod negotiate;
+mod prepared;
 mod rejection;
 mod route;
 mod row;
@@ -49,14 +49,14 @@ use route::JsonWriter;
 
 pub use bind::bind;
 pub use deadline::Deadline;
-pub use encoded::{Encoded, JsonWanted};
 pub use events::{Event, Events, Follow};
-pub use matcher::{Conflict, Match, Matcher, captures};
+pub use matcher::{Conflict, Match, Matcher, Split};
 pub use metadata::REQUEST_ID;
+pub use prepared::Prepared;
 pub use rejection::{Rejection, code_name, refusal, with_request_id};
-pub use route::Route;
+pub use route::{Answer, Route};
 pub use row::{Binding, Body, Capture, Field, Kind, Message, Segment, Selected};
-pub use transcoder::{Call, Taken, Transcoder, wrong_method};
+pub use transcoder::{Call, Transcoder, wrong_method};
 
 type Request = http::Request<HttpBody>;
 
@@ -92,6 +92,7 @@ impl Default for Limits {
 struct Head {
     binding: &'static Binding,
     parts: Parts,
+    split: Split,
     body: HttpBody,
     /// The longest body, in bytes.
     limit: usize,
@@ -112,6 +113,7 @@ impl Head {
     fn new(
         binding: &'static Binding,
         request: Request,
+        split: Split,
         limits: Limits,
         offers: &[&'static str],
     ) -> Result<Self, Rejection> {
@@ -122,6 +124,7 @@ impl Head {
         Ok(Self {
             binding,
             parts,
+            split,
             body,
             limit: limits.body,
             format,
@@ -139,22 +142,58 @@ impl Head {
 
     /// The request with this body.
     fn with<M: DeserializeOwned + PartialEq>(self, body: &[u8]) -> Result<Received<M>, Rejection> {
-        let Self { binding, parts, .. } = self;
+        let Self {
+            binding,
+            parts,
+            split,
+            ..
+        } = self;
         let path = parts.uri.path();
-        let captures = captures(binding, path);
-        let content_type = negotiate::content_type(&parts.headers);
+        let captures = split.captures(binding, path);
+        let content_type = match binding.body {
+            Body::Raw { .. } => negotiate::content_type(&parts.headers),
+            _ => "",
+        };
         let message = bind::content(binding, captures, parts.uri.query(), content_type, body)?;
-        // What no variable captured is not decoded for its sake, but has to make sense too.
-        matcher::decode(path, false).map_err(|why| {
-            let message = format!("the path cannot be decoded: {why}");
-            Fault::invalid_argument("MALFORMED_PATH", message)
-        })?;
+        if split.has_escapes() {
+            // What no variable captured is not decoded for its sake, but has to make sense too.
+            matcher::decode(path, false).map_err(|why| {
+                let message = format!("the path cannot be decoded: {why}");
+                Fault::invalid_argument("MALFORMED_PATH", message)
+            })?;
+        }
         Ok(Received {
             binding,
             call: metadata::request(parts, message),
             format: self.format,
             deadline: self.deadline,
         })
+    }
+}
+
+impl<M> Received<M> {
+    /// The answer of a service that has prepared it.
+    ///
+    /// # Errors
+    /// The request, where it has not, or something else is wanted.
+    #[expect(
+        clippy::result_large_err,
+        reason = "it is the request, which goes another way"
+    )]
+    fn prepared(
+        self,
+        prepared: impl FnOnce(&tonic::Request<M>) -> Option<Prepared>,
+    ) -> Result<Response, Self> {
+        let is_wanted = self.format == negotiate::JSON
+            && self.binding.response_body.is_none()
+            && !self.deadline.is_over();
+        match is_wanted.then(|| prepared(&self.call)).flatten() {
+            Some(prepared) => {
+                let condition = Condition::of(self.binding, self.call.metadata());
+                Ok(prepared.into_response(condition.as_ref()))
+            }
+            None => Err(self),
+        }
     }
 }
 
@@ -177,8 +216,6 @@ where
     if format == negotiate::SSE {
         let follow = Follow::of(&call);
         call.extensions_mut().insert(follow);
-    } else if binding.response_body.is_none() {
-        call.extensions_mut().insert(JsonWanted);
     }
     let condition = Condition::of(binding, call.metadata());
     let answer = move |reply: tonic::Response<R>| {
@@ -192,11 +229,8 @@ where
         if condition.is_some_and(|condition| condition.names(headers.get(header::ETAG))) {
             return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
         }
-        let body = match extensions.remove() {
-            Some(Encoded(body)) => HttpBody::from(body),
-            None => json.write(binding, &message)?.into(),
-        };
-        Ok(response(headers, format, body))
+        let json = json.write(binding, &message)?;
+        Ok(response(headers, format, json.into()))
     };
     deadline.hold(method(call)).map(|reply| answer(reply?))
 }

@@ -255,12 +255,12 @@ pub fn refusal(response: &Response) -> Option<(Code, Option<String>)> {
 /// Adds `google.rpc.RequestInfo` to a response that came of a [`Rejection`]: by the id somebody who
 /// reports the error can be told from others. Any other response stays as it is.
 #[must_use]
-pub fn with_request_id(mut response: Response, id: &str) -> Response {
+pub fn with_request_id(mut response: Response, id: &impl ToString) -> Response {
     let Some(Refused(status)) = response.extensions_mut().remove() else {
         return response;
     };
     let mut status = Arc::unwrap_or_clone(status);
-    tell_request_id(&mut status, id);
+    tell_request_id(&mut status, &id.to_string());
     // Neither the length nor the packing of the body without the id holds for the one with it. What
     // HEAD answers has no body to replace.
     response.headers_mut().remove(header::CONTENT_LENGTH);

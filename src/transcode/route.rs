@@ -8,13 +8,15 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use axum::response::{IntoResponse, Response};
-use futures_util::future::{Ready, ready};
-use futures_util::{Stream, TryFutureExt};
+use futures_util::future::{Either, Ready, ready};
+use futures_util::{FutureExt, Stream, TryFutureExt};
 use http_body::Body as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use serde_json::value::RawValue;
 
+use super::matcher::Split;
+use super::prepared::Prepared;
 use super::rejection::Rejection;
 use super::row::Binding;
 use super::{
@@ -23,15 +25,18 @@ use super::{
 use crate::proto::google::api::HttpBody;
 use crate::proto::json;
 
-/// What answers a request in the end.
-pub type Answer = Pin<Box<dyn Future<Output = Result<Response, Infallible>> + Send>>;
+/// What answers a request in the end: at once, or after something has been waited for.
+pub type Answer = Either<Ready<Outcome>, Pin<Box<dyn Future<Output = Outcome> + Send>>>;
+
+/// A response, good or bad.
+type Outcome = Result<Response, Infallible>;
 
 /// A row and the method that answers it.
 #[derive(Clone)]
 pub struct Route {
     binding: &'static Binding,
     offers: Offers,
-    call: Arc<dyn Fn(Request, Limits, Offers) -> Answer + Send + Sync>,
+    call: Arc<dyn Fn(Request, Split, Limits, Offers) -> Answer + Send + Sync>,
 }
 
 /// The media types of a route's answers, the preferred one first; none where only the answer tells.
@@ -47,11 +52,36 @@ impl Route {
         F: Fn(Arc<S>, tonic::Request<M>) -> A + Copy + Send + Sync + 'static,
         A: Future<Output = Result<tonic::Response<R>, tonic::Status>> + Send + 'static,
     {
+        Self::prepared(binding, service, |_, _| None, method)
+    }
+
+    /// The same, where `prepared` may know the method's answer without calling it: it is asked first
+    /// wherever the whole answer is wanted as JSON.
+    pub fn prepared<S, M, R, F, A>(
+        binding: &'static Binding,
+        service: &Arc<S>,
+        prepared: fn(&S, &tonic::Request<M>) -> Option<Prepared>,
+        method: F,
+    ) -> Self
+    where
+        S: Send + Sync + 'static,
+        M: DeserializeOwned + PartialEq + Send + 'static,
+        R: Serialize + Send + 'static,
+        F: Fn(Arc<S>, tonic::Request<M>) -> A + Copy + Send + Sync + 'static,
+        A: Future<Output = Result<tonic::Response<R>, tonic::Status>> + Send + 'static,
+    {
         let service = service.clone();
         let json = Arc::new(JsonWriter::default());
         Self::new(binding, &[negotiate::JSON], move |received| {
+            let prepared = |call: &tonic::Request<M>| prepared(&service, call);
+            let received = match received.prepared(prepared) {
+                Ok(response) => return Either::Left(ready(Ok(response))),
+                Err(received) => received,
+            };
             let service = service.clone();
-            unary(received, json.clone(), move |call| method(service, call))
+            later(unary(received, json.clone(), move |call| {
+                method(service, call)
+            }))
         })
     }
 
@@ -82,7 +112,7 @@ impl Route {
         let service = service.clone();
         Self::new(binding, &[], move |received| {
             let service = service.clone();
-            unary_raw(received, body, move |call| method(service, call))
+            later(unary_raw(received, body, move |call| method(service, call)))
         })
     }
 
@@ -104,7 +134,7 @@ impl Route {
         let offers = &[negotiate::NDJSON, negotiate::SSE, negotiate::JSON];
         Self::new(binding, offers, move |received| {
             let service = service.clone();
-            streaming(received, move |call| method(service, call))
+            later(streaming(received, move |call| method(service, call)))
         })
     }
 
@@ -127,34 +157,38 @@ impl Route {
         let service = service.clone();
         Self::new(binding, &[], move |received| {
             let service = service.clone();
-            streaming_raw(received, body, move |call| method(service, call))
+            later(streaming_raw(received, body, move |call| {
+                method(service, call)
+            }))
         })
     }
 
     /// Without a body there is nothing to wait for before the call is known: it alone is what such
     /// a request's future has to hold, which keeps it small.
-    fn new<M, A>(
+    fn new<M: DeserializeOwned + PartialEq + Send + 'static>(
         binding: &'static Binding,
         offers: Offers,
-        answer: impl Fn(Received<M>) -> A + Clone + Send + Sync + 'static,
-    ) -> Self
-    where
-        M: DeserializeOwned + PartialEq + Send + 'static,
-        A: Future<Output = Result<Response, Rejection>> + Send + 'static,
-    {
-        let call = move |request, limits, offers: Offers| -> Answer {
-            let head = Head::new(binding, request, limits, offers);
-            let received = match head {
+        answer: impl Fn(Received<M>) -> Answer + Clone + Send + Sync + 'static,
+    ) -> Self {
+        let call = move |request, split, limits, offers: Offers| -> Answer {
+            let received = match Head::new(binding, request, split, limits, offers) {
                 Ok(head) if head.body.is_end_stream() => head.with(&[]),
                 Ok(head) => {
                     let answer = answer.clone();
-                    return Box::pin(head.read().and_then(answer).or_else(refusal));
+                    return Either::Right(Box::pin(
+                        head.read()
+                            .map(move |received| match received {
+                                Ok(received) => answer(received),
+                                Err(rejection) => Either::Left(refusal(rejection)),
+                            })
+                            .flatten(),
+                    ));
                 }
                 Err(rejection) => Err(rejection),
             };
             match received {
-                Ok(received) => Box::pin(answer(received).or_else(refusal)),
-                Err(rejection) => Box::pin(refusal(rejection)),
+                Ok(received) => answer(received),
+                Err(rejection) => Either::Left(refusal(rejection)),
             }
         };
         Self {
@@ -171,12 +205,16 @@ impl Route {
     }
 
     /// Answers a request that belongs to the row.
-    pub(super) fn answer(&self, request: Request, limits: Limits) -> Answer {
-        (self.call)(request, limits, self.offers)
+    pub(super) fn answer(&self, request: Request, split: Split, limits: Limits) -> Answer {
+        (self.call)(request, split, limits, self.offers)
     }
 }
 
-fn refusal(rejection: Rejection) -> Ready<Result<Response, Infallible>> {
+fn later(answer: impl Future<Output = Result<Response, Rejection>> + Send + 'static) -> Answer {
+    Either::Right(Box::pin(answer.or_else(refusal)))
+}
+
+fn refusal(rejection: Rejection) -> Ready<Outcome> {
     ready(Ok(rejection.into_response()))
 }
 

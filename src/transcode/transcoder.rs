@@ -1,6 +1,6 @@
-//! The HTTP service made of all routes: what is found goes through the layers to its route, what is
-//! not is answered here.
+//! All routes together: which one a request belongs to, and the answers where it belongs to none.
 
+use std::borrow::{Borrow, BorrowMut};
 use std::convert::Infallible;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -8,32 +8,33 @@ use std::task::{Context, Poll};
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use futures_util::TryFutureExt;
-use futures_util::future::{Either, Ready, ready};
+use futures_util::future::{Either, ready};
 use http::{HeaderValue, Method, StatusCode, header};
 use http_body::Body as _;
-use tower::util::Oneshot;
-use tower::{Layer, Service, ServiceExt};
+use tower::Service;
 
-use super::matcher::{Conflict, Matcher};
+use super::matcher::{Conflict, Matcher, Split};
 use super::rejection::Rejection;
 use super::route::{Answer, Route};
+use super::row::Binding;
 use super::{Limits, Request};
 
-/// An HTTP service that answers every route it is given, 404 what it does not know, 405 what it
-/// knows under another method, and OPTIONS.
+/// Answers every route it is given, 404 what it does not know, 405 what it knows under another
+/// method, and OPTIONS. Clones share the routes.
+///
+/// As a service it answers all requests. Whoever wants to have a say before the method is called, to
+/// authenticate for one, asks it to [`find`](Self::find) the [`Call`] that a request makes.
 #[derive(Clone)]
-pub struct Transcoder<S = Call> {
+pub struct Transcoder {
     matcher: Arc<Matcher<Route>>,
-    inner: S,
+    limits: Limits,
 }
 
-/// How a request that has a route is answered.
-pub type Taken<S> = Either<Oneshot<S, Request>, Answer>;
-
-/// The innermost service: calls the route that was found, which the [`Transcoder`] put into the
-/// request's extensions before any layer saw it.
-#[derive(Clone, Copy)]
+/// A request that has a route. Nothing of it has been read but its method and path.
 pub struct Call {
+    route: Route,
+    split: Split,
+    request: Request,
     limits: Limits,
 }
 
@@ -49,93 +50,101 @@ impl Transcoder {
         }
         Ok(Self {
             matcher: Arc::new(matcher),
-            inner: Call { limits },
+            limits,
         })
     }
-}
 
-impl<S> Transcoder<S> {
-    /// Puts a layer around every route: after the match, so that 404 and 405 come first, and before
-    /// anything of the request is read.
+    /// The call that a request makes.
+    ///
+    /// # Errors
+    /// The request, if it has no route.
+    #[expect(
+        clippy::result_large_err,
+        reason = "it is the request, which goes another way"
+    )]
+    pub fn find(&self, request: Request) -> Result<Call, Request> {
+        let method = request.method().as_str();
+        let Some(found) = self.matcher.find(method, request.uri().path()) else {
+            return Err(request);
+        };
+        Ok(Call {
+            route: found.route.clone(),
+            split: found.split,
+            request,
+            limits: self.limits,
+        })
+    }
+
+    /// What is answered to a request that has no route.
     #[must_use]
-    pub fn layer<L: Layer<S>>(self, layer: &L) -> Transcoder<L::Service> {
-        Transcoder {
-            matcher: self.matcher,
-            inner: layer.layer(self.inner),
-        }
-    }
-}
-
-impl<S> Transcoder<S>
-where
-    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-{
-    /// Answers a request that has a route, and gives any other one back.
-    pub fn take(&self, mut request: Request) -> Either<Taken<S>, Request> {
-        let method = request.method();
-        let Some(found) = self.matcher.find(method.as_str(), request.uri().path()) else {
-            return Either::Right(request);
-        };
-        let head = method == Method::HEAD;
-        request.extensions_mut().insert(found.route.clone());
-        let answer = self.inner.clone().oneshot(request);
-        Either::Left(if head {
-            Either::Right(Box::pin(answer.map_ok(without_body)))
-        } else {
-            Either::Left(answer)
-        })
-    }
-}
-
-impl<S> Service<Request> for Transcoder<S>
-where
-    S: Service<Request, Response = Response, Error = Infallible> + Clone + Send + 'static,
-    S::Future: Send + 'static,
-{
-    type Response = Response;
-    type Error = Infallible;
-    type Future = Either<Taken<S>, Ready<Result<Response, Infallible>>>;
-
-    fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
-        Poll::Ready(Ok(()))
-    }
-
-    fn call(&mut self, request: Request) -> Self::Future {
-        let request = match self.take(request) {
-            Either::Left(taken) => return Either::Left(taken),
-            Either::Right(request) => request,
-        };
+    pub fn refuse(&self, request: &Request) -> Response {
         let path = request.uri().path();
         let declared = self.matcher.methods(path);
-        let response = if path == "*" && request.method() == Method::OPTIONS {
+        if path == "*" && request.method() == Method::OPTIONS {
             // It asks for the server, and no more (RFC 9110, section 9.3.7).
             StatusCode::NO_CONTENT.into_response()
         } else if declared.is_empty() {
             Rejection::not_found(path).into_response()
         } else {
             wrong_method(request.method(), path, &declared)
-        };
-        Either::Right(ready(Ok(response)))
+        }
     }
 }
 
-impl Service<Request> for Call {
+impl Call {
+    /// The row that the request belongs to.
+    #[must_use]
+    pub fn binding(&self) -> &'static Binding {
+        self.route.binding()
+    }
+
+    /// Reads the request and answers it.
+    #[must_use]
+    pub fn answer(self) -> Answer {
+        let Self {
+            route,
+            split,
+            request,
+            limits,
+        } = self;
+        let is_head = request.method() == Method::HEAD;
+        let answer = route.answer(request, split, limits);
+        match answer {
+            answer if !is_head => answer,
+            Either::Left(now) => {
+                let Ok(response) = now.into_inner();
+                Either::Left(ready(Ok(without_body(response))))
+            }
+            Either::Right(later) => Either::Right(Box::pin(later.map_ok(without_body))),
+        }
+    }
+}
+
+impl Borrow<Request> for Call {
+    fn borrow(&self) -> &Request {
+        &self.request
+    }
+}
+
+impl BorrowMut<Request> for Call {
+    fn borrow_mut(&mut self) -> &mut Request {
+        &mut self.request
+    }
+}
+
+impl Service<Request> for Transcoder {
     type Response = Response;
     type Error = Infallible;
-    type Future = Either<Answer, Ready<Result<Response, Infallible>>>;
+    type Future = Answer;
 
     fn poll_ready(&mut self, _: &mut Context<'_>) -> Poll<Result<(), Infallible>> {
         Poll::Ready(Ok(()))
     }
 
-    fn call(&mut self, mut request: Request) -> Self::Future {
-        match request.extensions_mut().remove::<Route>() {
-            Some(route) => Either::Left(route.answer(request, self.limits)),
-            None => {
-                let rejection = Rejection::not_found(request.uri().path());
-                Either::Right(ready(Ok(rejection.into_response())))
-            }
+    fn call(&mut self, request: Request) -> Answer {
+        match self.find(request) {
+            Ok(call) => call.answer(),
+            Err(request) => Either::Left(ready(Ok(self.refuse(&request)))),
         }
     }
 }

@@ -25,7 +25,7 @@ impl ShortText {
     }
 
     /// Adds a number of any length.
-    pub fn push_number(&mut self, number: u64) {
+    pub fn push_number(&mut self, number: impl itoa::Integer) {
         self.push_all(itoa::Buffer::new().format(number).as_bytes());
     }
 
@@ -52,13 +52,17 @@ impl ShortText {
         if nanos == 0 {
             return;
         }
-        self.push(b'.');
-        if nanos.is_multiple_of(1_000_000) {
-            self.push_digits::<3>(nanos / 1_000_000);
+        let point = self.length;
+        // With a one in front there are zeros in between; it gives its place to the point.
+        self.push_number(if nanos.is_multiple_of(1_000_000) {
+            1_000 + nanos / 1_000_000
         } else if nanos.is_multiple_of(1_000) {
-            self.push_digits::<6>(nanos / 1_000);
+            1_000_000 + nanos / 1_000
         } else {
-            self.push_digits::<9>(nanos);
+            1_000_000_000 + nanos
+        });
+        if let Some(place) = self.bytes.get_mut(point) {
+            *place = b'.';
         }
     }
 }

@@ -137,7 +137,7 @@ impl Span {
             span.set_attribute(KeyValue::new("http.response.status_code", status));
             status >= 500
         };
-        span.set_attribute(KeyValue::new("request.id", call.id().to_owned()));
+        span.set_attribute(KeyValue::new("request.id", call.id().to_string()));
         if let Some(reason) = &outcome.reason {
             span.set_attribute(KeyValue::new("error.type", reason.clone()));
         }
