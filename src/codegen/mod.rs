@@ -8,6 +8,7 @@
 //!                                           -> openapi
 //! ```
 
+mod annotations;
 pub mod json;
 pub mod openapi;
 pub mod rows;

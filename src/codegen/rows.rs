@@ -8,6 +8,7 @@ use proc_macro2::{Ident, Span, TokenStream};
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use quote::{format_ident, quote};
 
+use super::annotations::behavior;
 use super::rules::{Binding, Body, Capture, Role, Service, reachable};
 use super::template::Segment;
 
@@ -51,7 +52,8 @@ fn table(message: &MessageDescriptor) -> TokenStream {
                 quote!(Kind::Message(&#inner))
             }
         };
-        quote!(Field::new(#number, #name, #json, #repeated, #kind))
+        let identifier = behavior(&field).identifier.then(|| quote!(.identifier()));
+        quote!(Field::new(#number, #name, #json, #repeated, #kind) #identifier)
     });
     quote! {
         pub(super) static #ident: Message = Message { name: #name, fields: &[#(#fields),*] };

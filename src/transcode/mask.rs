@@ -2,7 +2,8 @@
 //! the one it implies: the fields its body names, zero and null included.
 //!
 //! AIP-134 lets a service take the populated fields; a gateway sees more, because a key that is
-//! present with `0`, `""` or `null` was meant too.
+//! present with `0`, `""` or `null` was meant too. What names a resource, bound by the path or an
+//! IDENTIFIER, says which one to change, not what (AIP-203).
 
 use serde::de::{
     DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
@@ -73,7 +74,7 @@ fn proto_path(resource: &'static Message, path: &str) -> Result<String, String> 
     Ok(proto)
 }
 
-/// The mask's paths in proto names; none where the body names no field. A body that is not JSON,
+/// The mask's paths in proto names; none where the body names no field to change. A body that is not JSON,
 /// names a field twice or one that does not exist, is for the binding to refuse.
 pub fn implied(binding: &Binding, body: &[u8]) -> Option<Vec<String>> {
     let message = resource(binding)?;
@@ -105,12 +106,11 @@ impl Keys<'_> {
         }
     }
 
-    /// The path binds it: it names the resource and is not to be changed.
-    fn bound(&self, path: &[&'static Field]) -> bool {
-        self.binding
-            .captures
-            .iter()
-            .any(|capture| capture.path.get(1..) == Some(path))
+    /// It names the resource, and is not to be changed: the path binds it, or it is an IDENTIFIER.
+    fn names(&self, path: &[&'static Field]) -> bool {
+        let mut captures = self.binding.captures.iter();
+        path.last().is_some_and(|field| field.identifier)
+            || captures.any(|capture| capture.path.get(1..) == Some(path))
     }
 }
 
@@ -143,7 +143,7 @@ impl<'de> Visitor<'de> for Keys<'_> {
             }
             seen.push(field);
             let path = [self.path, &[field]].concat();
-            if self.bound(&path) {
+            if self.names(&path) {
                 json.next_value::<IgnoredAny>()?;
                 continue;
             }
@@ -200,6 +200,7 @@ mod tests {
                 Kind::Text,
             ),
             Field::new(2, "part_3", "part3", false, Kind::Message(&THING)),
+            Field::new(3, "name", "name", false, Kind::Text).identifier(),
         ],
     };
 
@@ -251,6 +252,14 @@ mod tests {
         ] {
             assert_eq!(paths(Some(query), body).unwrap(), expected, "{query}");
         }
+    }
+
+    #[test]
+    fn what_names_a_resource_is_not_to_be_changed() {
+        let named = r#"{"name": "a", "observedGeneration": 1, "part3": {"name": "b"}}"#;
+        assert_eq!(paths(None, named).unwrap(), ["observedGeneration"]);
+        // Whoever says so means it; what comes of it is the service's business.
+        assert_eq!(paths(Some("updateMask=name"), named).unwrap(), ["name"]);
     }
 
     #[test]

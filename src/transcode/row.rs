@@ -19,7 +19,8 @@ pub struct Binding {
     /// The one field of the response that is sent (`HttpRule.response_body`). Not for a
     /// `google.api.HttpBody`, which a route takes out of the reply itself.
     pub response_body: Option<Selected>,
-    /// The FieldMask that a PATCH without one takes from the keys of its body (AIP-134).
+    /// The FieldMask that a PATCH without one takes from the keys of its body (AIP-134), save those
+    /// that name the resource.
     pub mask: Option<&'static Field>,
 }
 
@@ -87,6 +88,8 @@ pub struct Field {
     pub number: u32,
     pub repeated: bool,
     pub kind: Kind,
+    /// It names the resource it stands in (`google.api.field_behavior` = IDENTIFIER, AIP-203).
+    pub identifier: bool,
 }
 
 /// What URL text can do with a field.
@@ -116,6 +119,16 @@ impl Field {
             number,
             repeated,
             kind,
+            identifier: false,
+        }
+    }
+
+    /// The same field as the name of the resource it stands in.
+    #[must_use]
+    pub const fn identifier(self) -> Self {
+        Self {
+            identifier: true,
+            ..self
         }
     }
 }

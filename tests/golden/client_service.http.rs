@@ -35,7 +35,7 @@ mod tables {
     pub(super) static JUMPSTARTER_CLIENT_V1_LEASE: Message = Message {
         name: "jumpstarter.client.v1.Lease",
         fields: &[
-            Field::new(1u32, "name", "name", false, Kind::Text),
+            Field::new(1u32, "name", "name", false, Kind::Text).identifier(),
             Field::new(2u32, "selector", "selector", false, Kind::Text),
             Field::new(3u32, "duration", "duration", false, Kind::Text),
             Field::new(

@@ -530,6 +530,8 @@ async fn a_patch_takes_its_mask_from_the_keys_of_its_body() {
         with("PUT", path, r#"{"title": "Emma"}"#).await,
         json!({"name": "shelves/1/books/2", "title": "Emma"})
     );
+    let by_number = with("PATCH", "/v1/books/7", r#"{"name": "a", "title": "b"}"#).await;
+    assert_eq!(by_number["summary"], "title");
 }
 
 #[tokio::test]

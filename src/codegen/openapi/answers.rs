@@ -6,11 +6,11 @@ use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::schema::{ArrayBuilder, OneOfBuilder};
 use utoipa::openapi::{ContentBuilder, Header, RefOr, ResponseBuilder, Schema, Type};
 
-use super::annotations::resource_of;
 use super::parameters::unannotated;
 use super::prose::Prose;
 use super::schemas::{Purpose, Schemas};
 use super::types::plain;
+use crate::codegen::annotations::resource_of;
 use crate::codegen::rules::Binding;
 
 pub const JSON: &str = "application/json";

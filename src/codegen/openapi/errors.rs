@@ -8,11 +8,11 @@ use utoipa::openapi::header::HeaderBuilder;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, ObjectBuilder};
 use utoipa::openapi::{ContentBuilder, Ref, RefOr, Response, ResponseBuilder, Type};
 
-use super::annotations::reference;
 use super::answers::{JSON, with_request_id};
 use super::prose::Prose;
 use super::schemas::{STATUS, Schemas};
 use super::types::{plain, scalar};
+use crate::codegen::annotations::reference;
 use crate::codegen::rules::{Binding, Body, Capture};
 use crate::codegen::template::Segment;
 

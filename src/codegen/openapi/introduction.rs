@@ -3,8 +3,8 @@
 
 use serde_json::Value;
 
-use super::annotations::Resource;
 use super::prose::Prose;
+use crate::codegen::annotations::Resource;
 use crate::codegen::rules::Service;
 
 /// The text, in Markdown. It begins with the `description` of `info` in the supplement.

@@ -32,7 +32,6 @@
 //! A response header that is no mere text is `{"description": "…", "type": "integer"}`, or has a
 //! `format`; a request header that takes only some text is `{"description": "…", "pattern": "…"}`.
 
-mod annotations;
 mod answers;
 mod errors;
 mod introduction;
@@ -59,6 +58,7 @@ use utoipa::openapi::{
 use self::operations::{Identity, method, operation};
 use self::prose::Prose;
 use self::schemas::{Schemas, closure};
+use super::annotations;
 use super::rules::{Binding, Body, Role, Service};
 
 /// The document of the services, as indented JSON. The same input gives the same text.

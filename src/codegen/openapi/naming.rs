@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::annotations::{Resource, reference};
+use crate::codegen::annotations::{Resource, reference};
 use crate::codegen::rules::{Binding, Capture, RuleError};
 use crate::codegen::template::Segment;
 

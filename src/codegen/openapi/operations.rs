@@ -7,7 +7,6 @@ use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder};
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::{ContentBuilder, Deprecated, RefOr, Required, Schema};
 
-use super::annotations::{behavior, deprecated};
 use super::answers::{ANYTHING, JSON, answer, binary, is_http_body, unchanged};
 use super::errors;
 use super::naming::Location;
@@ -15,6 +14,7 @@ use super::parameters::{header_parameters, path_parameters, query_parameters, un
 use super::prose::Prose;
 use super::schemas::{Purpose, Schemas};
 use super::types::some;
+use crate::codegen::annotations::{behavior, deprecated};
 use crate::codegen::rules::{Binding, Body, Role, RuleError};
 
 /// What an operation is called, and where it stands.

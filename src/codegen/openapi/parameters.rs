@@ -5,10 +5,10 @@ use serde_json::Value;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
 use utoipa::openapi::{Deprecated, Ref, RefOr, Required, Schema, Type};
 
-use super::annotations::{behavior, deprecated};
 use super::naming::Location;
 use super::schemas::{Purpose, Schemas};
 use super::types::{plain, some};
+use crate::codegen::annotations::{behavior, deprecated};
 use crate::codegen::rules::{Binding, Body, Capture, Role};
 use crate::codegen::template::Segment;
 

@@ -10,9 +10,9 @@ use serde_json::Value;
 use utoipa::openapi::schema::{AdditionalProperties, ArrayBuilder, Object, ObjectBuilder};
 use utoipa::openapi::{Ref, RefOr, Schema, Type};
 
-use super::annotations::behavior;
 use super::prose::Prose;
 use super::types::{annotated, plain, scalar, some, well_known};
+use crate::codegen::annotations::behavior;
 
 /// The full name behind the component that `errors` adds.
 pub const STATUS: &str = "google.rpc.Status";

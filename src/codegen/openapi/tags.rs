@@ -4,8 +4,8 @@ use serde_json::Value;
 use utoipa::openapi::Tag;
 use utoipa::openapi::tag::TagBuilder;
 
-use super::annotations::{Resource, reference};
 use super::prose::Prose;
+use crate::codegen::annotations::{Resource, reference};
 use crate::codegen::rules::Binding;
 
 /// The tag of a binding: the plural of the resource that it answers or whose name the path holds;

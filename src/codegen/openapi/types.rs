@@ -10,7 +10,7 @@ use utoipa::openapi::schema::{
 };
 use utoipa::openapi::{Deprecated, RefOr, Schema, Type};
 
-use super::annotations::{behavior, deprecated};
+use crate::codegen::annotations::{behavior, deprecated};
 
 /// ProtoJSON's duration. It is not JSON Schema's format `duration`, which is `PT30M`.
 const DURATION: &str = r"^-?[0-9]{1,12}(\.[0-9]{1,9})?s$";
