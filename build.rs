@@ -7,7 +7,7 @@ use std::env;
 use std::error::Error;
 use std::path::{Path, PathBuf};
 
-use codegen::{Recipe, generate};
+use codegen::Recipe;
 
 fn main() {
     println!("cargo::rerun-if-changed=build.rs");
@@ -18,6 +18,14 @@ fn main() {
     if let Err(error) = run() {
         println!("cargo::error={}", error.to_string().replace('\n', " "));
     }
+}
+
+/// Generates, and passes on what the author of a proto file should know.
+fn generate(recipe: &Recipe) -> Result<(), Box<dyn Error>> {
+    for warning in codegen::generate(recipe)? {
+        println!("cargo::warning={warning}");
+    }
+    Ok(())
 }
 
 fn run() -> Result<(), Box<dyn Error>> {

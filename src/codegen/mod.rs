@@ -11,6 +11,7 @@
 mod annotations;
 pub mod json;
 pub mod openapi;
+mod overlap;
 pub mod rows;
 pub mod rules;
 pub mod template;
@@ -52,12 +53,16 @@ pub struct Recipe<'a> {
 /// `PACKAGE.serde.rs`, `PACKAGE.http.rs` where it has HTTP rules, `mod.rs` that holds them all as
 /// nested modules, `descriptors.bin`, `openapi.json` and `openapi.yaml`.
 ///
+/// What works and yet may not be meant is told: each rule that shares requests with another.
+///
 /// # Errors
 /// Whatever is wrong with a proto file or an HTTP rule, naming the rpc.
-pub fn generate(recipe: &Recipe) -> Result<(), Box<dyn Error>> {
+pub fn generate(recipe: &Recipe) -> Result<Vec<String>, Box<dyn Error>> {
     fs::create_dir_all(recipe.out)?;
     let (pool, bytes) = compile(recipe)?;
     let services = rules::services(&pool, recipe.packages)?;
+    let overlaps = overlap::overlaps(&rules::claims(&services));
+    let warnings = overlaps.iter().map(ToString::to_string).collect();
     write_messages(recipe, &pool)?;
     let proto = format!("{}::proto", recipe.crate_root);
     json::generate(
@@ -76,7 +81,7 @@ pub fn generate(recipe: &Recipe) -> Result<(), Box<dyn Error>> {
         fs::write(recipe.out.join("openapi.json"), document)?;
     }
     fs::write(recipe.out.join("descriptors.bin"), bytes)?;
-    Ok(())
+    Ok(warnings)
 }
 
 /// Parses and links the files: descriptors with comments, and the same as bytes.

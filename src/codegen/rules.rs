@@ -100,15 +100,7 @@ pub fn services(pool: &DescriptorPool, packages: &[&str]) -> Result<Vec<Service>
 }
 
 fn refuse_conflicts(services: &[Service]) -> Result<(), RuleError> {
-    let bindings = services.iter().flat_map(|service| &service.bindings);
-    let claims: Vec<Claim> = bindings
-        .map(|binding| Claim {
-            owner: binding.rpc.full_name(),
-            method: &binding.method,
-            template: &binding.template,
-        })
-        .collect();
-    match conflict(&claims) {
+    match conflict(&claims(services)) {
         None => Ok(()),
         Some((first, second)) => Err(RuleError {
             rpc: second.owner.to_owned(),
@@ -118,6 +110,19 @@ fn refuse_conflicts(services: &[Service]) -> Result<(), RuleError> {
             ),
         }),
     }
+}
+
+/// What the rules of the services claim, each for its rpc.
+#[must_use]
+pub fn claims(services: &[Service]) -> Vec<Claim<'_>> {
+    let bindings = services.iter().flat_map(|service| &service.bindings);
+    bindings
+        .map(|binding| Claim {
+            owner: binding.rpc.full_name(),
+            method: &binding.method,
+            template: &binding.template,
+        })
+        .collect()
 }
 
 /// The HTTP rule of an rpc and its additional bindings; empty where it is not annotated.

@@ -4,8 +4,13 @@ use std::fs;
 
 use super::{Recipe, generate};
 
-/// What the generator says of a service with these rpcs, beside messages that serve all of them.
+/// The rows of a service with these rpcs, beside messages that serve all of them.
 fn generated(rpcs: &str) -> Result<String, String> {
+    warned(rpcs).map(|(rows, _)| rows)
+}
+
+/// The same, and what the generator warns of.
+fn warned(rpcs: &str) -> Result<(String, Vec<String>), String> {
     let root = tempfile::tempdir().unwrap();
     let proto = format!(
         r#"
@@ -38,8 +43,9 @@ fn generated(rpcs: &str) -> Result<String, String> {
         crate_root: "::jumpstarter_gateway",
         out: &out,
     };
-    generate(&recipe).map_err(|error| error.to_string())?;
-    Ok(fs::read_to_string(out.join("shop.v1.http.rs")).unwrap())
+    let warnings = generate(&recipe).map_err(|error| error.to_string())?;
+    let rows = fs::read_to_string(out.join("shop.v1.http.rs")).unwrap();
+    Ok((rows, warnings))
 }
 
 /// An rpc `Buy` with this rule.
@@ -144,6 +150,18 @@ fn two_rpcs_on_one_route_are_refused() {
         "rpc Ask(Ask) returns (Ask) { option (google.api.http) = { get: '/v1/{name=a/*}:x' }; }";
     let rpcs = format!("{other} {}", rpc("get: '/v1/a/{inner.name}:x'"));
     refused(&rpcs, &["claims the same GET requests as shop.v1.Shop.Ask"]);
+}
+
+#[test]
+fn rpcs_that_share_requests_are_told() {
+    let other =
+        "rpc Ask(Ask) returns (Ask) { option (google.api.http) = { get: '/v1/{name=a/*}' }; }";
+    let (_, warnings) = warned(&format!("{} {other}", rpc("get: '/v1/{name=*/b}'"))).unwrap();
+    let expected = "rpc shop.v1.Shop.Buy: shares requests with shop.v1.Shop.Ask, which answers \
+        them, such as GET /v1/a/b";
+    assert_eq!(warnings, [expected]);
+    let (_, warnings) = warned(&format!("{} {other}", rpc("get: '/v1/a/b'"))).unwrap();
+    assert!(warnings.is_empty(), "{warnings:?}");
 }
 
 #[test]
