@@ -413,3 +413,39 @@ fn a_mask_is_not_made_of_keys_that_come_twice() {
     let fault = bind::<pb::UpdateBookRequest>(patch, captures, None, body.as_bytes()).unwrap_err();
     assert!(fault.to_string().contains("more than once"), "{fault}");
 }
+
+/// As protobuf's own implementations have it: text form and presence tell -0 from 0.
+#[test]
+fn minus_zero_is_a_floating_point_number_and_as_an_integer_zero() {
+    let rows = || {
+        BINDINGS
+            .iter()
+            .filter(|row| row.rpc.ends_with("/ExchangeSpecimen"))
+    };
+    let [path, query] = [6, 0].map(|captures| {
+        let mut rows = rows().filter(|row| row.method == "GET");
+        rows.find(|row| row.captures.len() == captures).unwrap()
+    });
+    let body = rows().find(|row| row.method == "POST").unwrap();
+    let read = |row, captures: &[&'static str], query: Option<&str>, body: &str| {
+        let captures = captures.iter().copied();
+        let specimen = bind::<pb::Specimen>(row, captures, query, body.as_bytes()).unwrap();
+        serde_json::to_string(&specimen).unwrap()
+    };
+    let six = ["-0", "-0", "-0", "AA", "true", "x"];
+    assert_eq!(
+        read(path, &six, None, ""),
+        r#"{"doubleValue":-0.0,"bytesValue":"AA==","optionalBool":true,"wrappedString":"x"}"#
+    );
+    let asked = "int32Value=-0&uint32Value=-0.0&sint64Value=-0e1&floatValue=-0&doubleValue=-0.0";
+    let floats = r#"{"floatValue":-0.0,"doubleValue":-0.0}"#;
+    assert_eq!(read(query, &[], Some(asked), ""), floats);
+    for body_text in [
+        r#"{"int32Value":-0,"uint64Value":-0,"floatValue":-0,"doubleValue":-0.0}"#,
+        r#"{"int64Value":"-0","fixed32Value":"-0","floatValue":"-0","doubleValue":"-0.0"}"#,
+    ] {
+        assert_eq!(read(body, &[], None, body_text), floats);
+    }
+    let others = r#"{"optionalInt32":0,"optionalFloat":-0.0,"value":-0.0,"wrappedDouble":-0.0}"#;
+    assert_eq!(read(body, &[], None, others), others);
+}

@@ -1,4 +1,4 @@
-//! BUILD TIME ONLY. The two rules by which the implementations of a message are mended, and the
+//! BUILD TIME ONLY. The rules by which the implementations of a message are mended, and the
 //! shapes in pbjson-build's output that they look for.
 
 use std::collections::BTreeMap;
@@ -7,7 +7,7 @@ use std::error::Error;
 use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
 use syn::visit::{self, Visit};
 use syn::visit_mut::{self, VisitMut};
-use syn::{Arm, Block, Expr, ImplItemFn, ItemImpl, Lit, Pat, parse_quote};
+use syn::{Arm, BinOp, Block, Expr, ImplItemFn, ItemImpl, Lit, Pat, parse_quote};
 
 use super::Mended;
 
@@ -65,7 +65,8 @@ pub fn written_message(implementation: &ItemImpl) -> Option<String> {
 }
 
 /// Rule one: a block whose last statement is `struct_ser.serialize_field("name", ..)?;` becomes
-/// that one statement, and the value is written as its kind.
+/// that one statement, and the value is written as its kind. Where a floating point number is left
+/// out for its default, `self.field != 0.` becomes a comparison of bits: -0 is another number.
 pub fn mend_writing(
     implementation: &mut ItemImpl,
     message: &MessageDescriptor,
@@ -103,6 +104,13 @@ impl VisitMut for Writing<'_> {
         }
         visit_mut::visit_arm_mut(self, arm);
         self.member = None;
+    }
+
+    fn visit_expr_mut(&mut self, expression: &mut Expr) {
+        match compared_with_zero(expression) {
+            Some(field) => *expression = parse_quote!(#field.to_bits() != 0),
+            None => visit_mut::visit_expr_mut(self, expression),
+        }
     }
 
     fn visit_block_mut(&mut self, block: &mut Block) {
@@ -148,6 +156,17 @@ fn is_serialize_field(statement: &syn::Stmt) -> bool {
             matches!(&*attempt.expr, Expr::MethodCall(call) if call.method == "serialize_field")
         }
         _ => false,
+    }
+}
+
+/// The left side of `self.field != 0.`
+fn compared_with_zero(expression: &Expr) -> Option<Expr> {
+    match expression {
+        Expr::Binary(it) if matches!(it.op, BinOp::Ne(_)) => match &*it.right {
+            Expr::Lit(zero) if matches!(zero.lit, Lit::Float(_)) => Some((*it.left).clone()),
+            _ => None,
+        },
+        _ => None,
     }
 }
 

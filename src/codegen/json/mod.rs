@@ -3,9 +3,9 @@
 //! of pbjson-build's output and the kinds of `proto::json`; nothing else.
 //!
 //! pbjson's frame stays: which types get an implementation, the names of fields in both spellings,
-//! when a field is written. Two things are replaced, each by one rule for all fields: the code that
-//! writes a field's value, and the code that reads it ([`messages`]). What they become follows from
-//! the field's descriptor ([`messages::Frame::kind`]). Enums also learn the aliases of their values
+//! when a field is written, save that -0 is no default. Two things are replaced, each by one rule for
+//! all fields: the code that writes a field's value, and the code that reads it ([`messages`]). What
+//! they become follows from the field's descriptor ([`messages::Frame::kind`]). Enums also learn the aliases of their values
 //! ([`enums`]).
 //!
 //! Whatever is not found where it is expected fails the build, with the name of the type.
