@@ -27,6 +27,7 @@ mod supervisor;
 mod tally;
 mod tls;
 mod trace;
+mod variants;
 mod watched;
 
 use std::convert::Infallible;
@@ -72,7 +73,8 @@ use crate::proto::jumpstarter::client::v1::client_service_http;
 use crate::proto::jumpstarter::client::v1::client_service_server::{self, ClientServiceServer};
 use crate::service::{self, Clients};
 use crate::transcode::{Binding, Limits, Transcoder, wrong_method};
-use packing::{compression, is_packed, prepared};
+use packing::{compression, is_packed};
+use variants::told_apart;
 
 /// What gRPC's health service knows; the empty name is the whole server.
 const SERVICES: [&str; 2] = ["", client_service_server::SERVICE_NAME];
@@ -191,7 +193,7 @@ pub fn gateway(
     let unpacked = taken(rest.clone()).map_request(|request: Request<_>| request.map(Body::new));
     let unpack = RequestDecompression::new(unpacked).pass_through_unaccepted(true);
     let packed = ServiceBuilder::new()
-        .map_request(prepared)
+        .layer(from_fn(told_apart))
         .layer(compression())
         .service(unpack);
     // What no other route takes belongs to the transcoder, which also answers 404.
@@ -215,7 +217,7 @@ pub fn gateway(
         .route_layer(MapRequestLayer::new(routes::note_health as Step));
     let router = docs::router()
         .layer(compression())
-        .layer(MapRequestLayer::new(prepared))
+        .layer(from_fn(told_apart))
         .route_layer(from_fn_with_state(load.clone(), patience::limited))
         .route_layer(MapRequestLayer::new(routes::note_documentation as Step))
         .merge(health_checks)

@@ -8,14 +8,25 @@ use std::task::{Context, Poll, ready};
 use axum::body::{Body, BodyDataStream};
 use bytes::Bytes;
 use futures_util::Stream;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, IF_MATCH};
 use http::{HeaderMap, HeaderValue, Request};
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 
-/// A request that is packed, or whose answer may be.
+/// A request that is packed, whose answer may be, or that insists on one that may have been.
 pub fn is_packed(headers: &HeaderMap) -> bool {
-    headers.contains_key(ACCEPT_ENCODING) || headers.contains_key(CONTENT_ENCODING)
+    let concerned = [ACCEPT_ENCODING, CONTENT_ENCODING, IF_MATCH];
+    concerned.iter().any(|name| headers.contains_key(name))
+}
+
+/// The sender can unpack this coding, and names it.
+pub fn accepts(headers: &HeaderMap, coding: &str) -> bool {
+    let items = listed(headers, &ACCEPT_ENCODING);
+    items.iter().any(|item| {
+        let (name, weight) = item.split_once(';').unwrap_or((item, ""));
+        let name = name.trim().to_ascii_lowercase();
+        name.strip_prefix("x-").unwrap_or(&name) == coding && !is_zero(weight)
+    })
 }
 
 /// Packs answers for those who can unpack them, save streams: what happens is told at once.
@@ -42,10 +53,7 @@ fn accept_plain(headers: &mut HeaderMap) {
         let Some((coding, weight)) = item.split_once(';') else {
             return false;
         };
-        let weight = weight.trim().strip_prefix(['q', 'Q']);
-        let weight = weight.and_then(|weight| weight.trim_start().strip_prefix('='));
-        let is_zero = weight.is_some_and(|weight| weight.trim().parse() == Ok(0.0_f32));
-        is_zero && ["identity", "*"].contains(&coding.trim().to_ascii_lowercase().as_str())
+        is_zero(weight) && ["identity", "*"].contains(&coding.trim().to_ascii_lowercase().as_str())
     };
     let items = listed(headers, &ACCEPT_ENCODING);
     let kept: Vec<&str> = items
@@ -58,6 +66,13 @@ fn accept_plain(headers: &mut HeaderMap) {
     {
         headers.insert(ACCEPT_ENCODING, kept);
     }
+}
+
+/// `q=0`, however it is written.
+fn is_zero(weight: &str) -> bool {
+    let weight = weight.trim().strip_prefix(['q', 'Q']);
+    let weight = weight.and_then(|weight| weight.trim_start().strip_prefix('='));
+    weight.is_some_and(|weight| weight.trim().parse() == Ok(0.0_f32))
 }
 
 /// Content codings have one spelling and stand in one line; none is said where there is none.

@@ -231,6 +231,48 @@ async fn a_lease_that_is_known_is_not_sent_again() {
     );
 }
 
+#[tokio::test]
+async fn a_packed_answer_has_an_etag_of_its_own() {
+    let gateway = Gateway::demo().await;
+    let lease = gateway
+        .lease(r#"{"selector": "board=rpi4", "duration": "60s"}"#)
+        .await;
+    let path = format!("/v1/{}", lease["name"].as_str().unwrap());
+    let read = |accepted: &str, known: &str| {
+        let request = gateway.request("GET", &path);
+        let request = request.header("accept-encoding", accepted);
+        answer(request.header("if-none-match", known))
+    };
+    let plain = gateway.get(&path).await;
+    let plain = plain.header("etag");
+    let gzip = gateway.request("GET", &path);
+    let gzip = gzip.header("accept-encoding", "gzip").send().await.unwrap();
+    let gzip = gzip.headers()["etag"].to_str().unwrap().to_owned();
+    assert_eq!(gzip, format!("{}-gzip\"", plain.trim_end_matches('"')));
+    // What is known is not sent again, under the tag by which it is known.
+    let known = read("gzip, br", &gzip).await;
+    assert_eq!((known.status, known.header("etag")), (304, &*gzip));
+    assert_eq!(known.header("vary"), "accept-encoding");
+    let known = read("gzip", plain).await;
+    assert_eq!((known.status, known.header("etag")), (304, plain));
+    // Who would get another form does not know it.
+    let other = read("identity", &gzip).await;
+    assert_eq!((other.status, other.header("etag")), (200, plain));
+    assert_eq!(other.header("vary"), "accept-encoding");
+    let request = gateway.request("GET", &path);
+    let unpacked = answer(request.header("if-none-match", &gzip)).await;
+    assert_eq!((unpacked.status, unpacked.header("etag")), (200, plain));
+    // A change is to what both stand for.
+    let change = gateway.request("PATCH", &path).header("if-match", &gzip);
+    let change = change.header("content-type", "application/json");
+    let changed = answer(change.body(r#"{"duration": "90s"}"#)).await;
+    assert_eq!(changed.status, 200, "{changed:?}");
+    let change = gateway.request("PATCH", &path).header("if-match", &gzip);
+    let change = change.header("content-type", "application/json");
+    let late = answer(change.body(r#"{"duration": "91s"}"#)).await;
+    late.refused(412, 10, "ETAG_MISMATCH", "");
+}
+
 /// What a browser on a page of `origin` gets.
 async fn from_page(
     origins: &[&str],
