@@ -22,6 +22,7 @@ mod merge;
 mod metadata;
 mod negotiate;
 mod prepared;
+mod pretty;
 mod rejection;
 mod route;
 mod row;

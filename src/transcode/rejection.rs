@@ -15,6 +15,7 @@ use prost::Message as _;
 use tonic::Code;
 
 use super::explain::shortened;
+use super::pretty::{Pretty, indented};
 use super::{metadata, negotiate};
 use crate::fault::{BODY_TOO_SLOW, ETAG_MISMATCH, Fault, reason_of, tell_request_id};
 use crate::proto::google::rpc;
@@ -268,7 +269,9 @@ pub fn with_request_id(mut response: Response, id: &impl ToString) -> Response {
     if response.body().is_end_stream() {
         return response;
     }
-    response.map(|_| to_json(&status).into())
+    let json = to_json(&status);
+    let is_pretty = response.extensions().get::<Pretty>().is_some();
+    response.map(|_| if is_pretty { indented(&json) } else { json }.into())
 }
 
 /// The status in JSON; without its details if they have no JSON form.

@@ -20,7 +20,7 @@ use super::prepared::Prepared;
 use super::rejection::Rejection;
 use super::row::Binding;
 use super::{
-    Head, Limits, Received, Request, negotiate, streaming, streaming_raw, unary, unary_raw,
+    Head, Limits, Received, Request, negotiate, pretty, streaming, streaming_raw, unary, unary_raw,
 };
 use crate::proto::google::api::HttpBody;
 use crate::proto::json;
@@ -206,7 +206,9 @@ impl Route {
 
     /// Answers a request that belongs to the row.
     pub(super) fn answer(&self, request: Request, split: Split, limits: Limits) -> Answer {
-        (self.call)(request, split, limits, self.offers)
+        pretty::answer(request, |request| {
+            (self.call)(request, split, limits, self.offers)
+        })
     }
 }
 

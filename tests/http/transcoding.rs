@@ -449,3 +449,31 @@ fn minus_zero_is_a_floating_point_number_and_as_an_integer_zero() {
     let others = r#"{"optionalInt32":0,"optionalFloat":-0.0,"value":-0.0,"wrappedDouble":-0.0}"#;
     assert_eq!(read(body, &[], None, others), others);
 }
+
+#[tokio::test]
+async fn an_answer_is_indented_for_who_asks() {
+    let path = format!("{BOOK}:archive");
+    let book = send("POST", &format!("{path}?%24prettyPrint=true"), &[], "").await;
+    let text = String::from_utf8(book.body).unwrap();
+    assert_eq!(text, "{\n  \"name\": \"shelves/1/books/2\"\n}\n");
+    let plain = send("POST", &format!("{path}?$prettyPrint=false"), &[], "").await;
+    assert_eq!(plain.body, br#"{"name":"shelves/1/books/2"}"#);
+    // It is beside what a body of everything leaves for the query, and beside other parameters.
+    let path = format!("{BOOK}:archive?reason=damp&$prettyPrint=true");
+    let book = send("POST", &path, &[], "").await;
+    assert_eq!(book.value()["title"], "damp");
+    assert!(book.body.ends_with(b"\n"));
+    let refused = get("/v1/shelves?$prettyPrint=true&genres=x", &[]).await;
+    assert_eq!(refused.status, 400);
+    assert!(
+        refused.body.starts_with(b"{\n  \"code\": 3,"),
+        "{refused:?}"
+    );
+    for wrong in ["$prettyPrint=yes", "$alt=json", "prettyPrint=true"] {
+        let refused = get(&format!("/v1/shelves?{wrong}"), &[]).await;
+        assert_eq!(refused.status, 400, "{wrong}");
+    }
+    // Streams come line by line.
+    let stream = get("/v1/shelves/1/books:watch?limit=1&$prettyPrint=true", &[]).await;
+    assert_eq!(stream.body, b"{\"book\":{\"title\":\"one\"}}\n");
+}

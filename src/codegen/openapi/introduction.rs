@@ -43,7 +43,8 @@ const ERRORS: &str = "**Errors.** Every failure is a `google.rpc.Status`: `code`
 const REQUESTS: &str = "**Every request.** An `X-Request-Id` of up to 128 visible ASCII characters comes back in \
 the answer and in the details of an error, and stands in the server's log; a request without one is given \
 one. With `X-Request-Timeout: 30` a call that is not done after 30 seconds ends as `DEADLINE_EXCEEDED`, \
-HTTP 504; the server may lower what it deems too long.";
+HTTP 504; the server may lower what it deems too long. With the query parameter `$prettyPrint=true` the JSON \
+of an answer is indented.";
 
 /// How the resources that a client of the services meets are named.
 fn resource_names(services: &[Service], resources: &[Resource]) -> Option<String> {
