@@ -13,13 +13,6 @@ use crate::proto::wkt;
 /// The `domain` of every `google.rpc.ErrorInfo` that comes from here.
 pub const DOMAIN: &str = "jumpstarter.dev";
 
-/// The reason of a conditional request whose condition does not hold (RFC 9110, section 13.1): HTTP
-/// has a status of its own for it.
-pub const ETAG_MISMATCH: &str = "ETAG_MISMATCH";
-
-/// The reason of a request whose body takes too long, which HTTP has a status of its own for too.
-pub const BODY_TOO_SLOW: &str = "BODY_TOO_SLOW";
-
 /// Why a call failed, as the caller is told. Causes go to the log, where they are met.
 #[derive(Debug)]
 pub struct Fault {

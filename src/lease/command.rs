@@ -126,6 +126,9 @@ pub struct DeclaredExporter {
     pub is_static: bool,
 }
 
+/// The reason of a refusal because the record is not the edition that was insisted on (rule K20).
+pub const ETAG_MISMATCH: &str = "ETAG_MISMATCH";
+
 /// A command that cannot be carried out: nothing has changed.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Refusal {

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::book::Book;
 use super::claim::Claim;
-use super::command::{Code, Command, Refusal, Violation};
+use super::command::{Code, Command, ETAG_MISMATCH, Refusal, Violation};
 use super::record::{Change, Lease, Name, Record};
 use super::time::Timestamp;
 use super::verdict::Verdict;
@@ -126,7 +126,7 @@ fn check_revision(lease: &Lease, wanted: Option<u64>) -> Result<(), Refusal> {
     match wanted {
         Some(revision) if revision != lease.revision => {
             let message = format!("lease {} has changed since it was read", lease.name.id);
-            Err(Refusal::new(Code::Aborted, "ETAG_MISMATCH", message))
+            Err(Refusal::new(Code::Aborted, ETAG_MISMATCH, message))
         }
         _ => Ok(()),
     }

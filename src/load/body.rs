@@ -13,7 +13,10 @@ use tonic::{Code, Status};
 use tower::BoxError;
 
 use super::{Load, Usage, Wait};
-use crate::fault::{BODY_TOO_SLOW, Fault};
+use crate::fault::Fault;
+
+/// The reason of a request whose body takes too long.
+pub const BODY_TOO_SLOW: &str = "BODY_TOO_SLOW";
 
 /// See [`Load::timely`]. What it fails with is the body's own error or a [`Status`].
 #[derive(Debug)]

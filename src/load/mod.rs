@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use tonic::Code;
 
-pub use body::{Outstanding, Timely};
+pub use body::{BODY_TOO_SLOW, Outstanding, Timely};
 pub use usage::Usage;
 
 use crate::fault::Fault;

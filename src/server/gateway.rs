@@ -25,6 +25,7 @@ use super::identify::identify;
 use super::metrics;
 use super::observer::Observer;
 use super::packing::is_packed;
+use super::refusals::{too_many_headers, url_too_long};
 use super::rest::Rest;
 use super::routes::note_other_rpc;
 use crate::auth::{Guarded, is_grpc};
@@ -122,14 +123,14 @@ impl Ways {
         let uri = request.uri();
         let asked = uri.query().unwrap_or_default().len();
         if asked > query {
-            return Some(Rejection::url_too_long("query of the URL", query));
+            return Some(url_too_long("query of the URL", query));
         }
         if uri.path().len() + asked > url {
-            return Some(Rejection::url_too_long("URL", url));
+            return Some(url_too_long("URL", url));
         }
         // One field is the id that every request is given, if it has brought none.
         if request.headers().len() > headers + 1 {
-            return Some(Rejection::too_many_headers(headers));
+            return Some(too_many_headers(headers));
         }
         if let Some(rejection) = host::refused(request) {
             return Some(rejection);

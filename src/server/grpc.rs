@@ -10,11 +10,12 @@ use http::{HeaderMap, Method};
 use prost::Message as _;
 use tonic::{Code, Status};
 
+use super::refusals::not_grpc;
 use crate::auth::is_grpc;
 use crate::call;
 use crate::fault;
 use crate::proto::google::rpc;
-use crate::transcode::{Deadline, Rejection, wrong_method};
+use crate::transcode::{Deadline, wrong_method};
 
 /// Refuses what is not gRPC on a path that is: tonic looks at neither the method nor the content
 /// type, and a web page of any origin may send text without asking first.
@@ -23,7 +24,7 @@ pub async fn only(request: Request, next: Next) -> Response {
         return wrong_method(request.method(), request.uri().path(), &["POST"]);
     }
     if !is_grpc(request.headers()) {
-        return Rejection::not_grpc().into_response();
+        return not_grpc().into_response();
     }
     next.run(request).await
 }

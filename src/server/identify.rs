@@ -16,6 +16,7 @@ use tonic::Code;
 use uuid::{Builder, Uuid};
 
 use super::observer::Observer;
+use super::refusals::in_words_of_http;
 use super::routes::{self, Group};
 use crate::call::{Call, Id};
 use crate::fault::Fault;
@@ -45,7 +46,8 @@ where
     let answer = lazy(|_| answer(request)).flatten();
     let answer = AssertUnwindSafe(answer).catch_unwind();
     call.scope(answer.map(move |answered| {
-        let Ok(response) = answered.unwrap_or_else(|_| Ok(panicked()));
+        let Ok(mut response) = answered.unwrap_or_else(|_| Ok(panicked()));
+        in_words_of_http(&mut response);
         under_way.answered(&response);
         let mut response = with_request_id(response, &id);
         response.headers_mut().insert(REQUEST_ID, id.header());

@@ -17,6 +17,7 @@ mod metrics;
 mod observer;
 mod packing;
 mod patience;
+mod refusals;
 mod reload;
 mod rest;
 mod retune;
@@ -145,6 +146,7 @@ pub fn gateway(
     let load = clients.load().clone();
     let transcoder = Transcoder::new(service::routes(&clients), limits);
     let transcoder = transcoder.map_err(|conflict| conflict.to_string())?;
+    let transcoder = transcoder.with_hint("; /openapi.json lists every path");
     let rest = Rest::new(transcoder, auth.clone());
     let health = HealthService::from_health_reporter(readiness.health.clone());
     let health = HealthServer::new(health);

@@ -54,7 +54,7 @@ pub use events::{Event, Events, Follow};
 pub use matcher::{Conflict, Match, Matcher, Split};
 pub use metadata::REQUEST_ID;
 pub use prepared::Prepared;
-pub use rejection::{Rejection, code_name, refusal, with_request_id};
+pub use rejection::{Rejection, UNSUPPORTED_CONTENT_ENCODING, code_name, refusal, with_request_id};
 pub use route::{Answer, Route};
 pub use row::{Binding, Body, Capture, Field, Kind, Message, Segment, Selected};
 pub use transcoder::{Call, Transcoder, wrong_method};

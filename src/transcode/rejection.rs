@@ -17,12 +17,15 @@ use tonic::Code;
 use super::explain::shortened;
 use super::pretty::{Pretty, indented};
 use super::{metadata, negotiate};
-use crate::fault::{BODY_TOO_SLOW, ETAG_MISMATCH, Fault, reason_of, tell_request_id};
+use crate::fault::{Fault, reason_of, tell_request_id};
 use crate::proto::google::rpc;
 use crate::proto::json;
 
 /// The longest path, in bytes, that an error shows whole.
 const LONGEST_PATH: usize = 400;
+
+/// The reason of a refused body that is packed in a way that nobody unpacks.
+pub const UNSUPPORTED_CONTENT_ENCODING: &str = "UNSUPPORTED_CONTENT_ENCODING";
 
 /// A request that is answered with an error.
 #[derive(Debug)]
@@ -34,10 +37,19 @@ pub struct Rejection {
 }
 
 impl Rejection {
-    /// 404: no route has this path.
-    pub fn not_found(path: &str) -> Self {
+    /// A failure for which HTTP has a better status than that of its code.
+    #[must_use]
+    pub fn new(http: StatusCode, fault: Fault) -> Self {
+        Self {
+            http,
+            ..fault.into()
+        }
+    }
+
+    /// 404: no route has this path. `hint` says where to look instead.
+    pub fn not_found(path: &str, hint: &str) -> Self {
         let path = shortened(path.to_owned(), LONGEST_PATH);
-        let message = format!("nothing is served at {path}; /openapi.json lists every path");
+        let message = format!("nothing is served at {path}{hint}");
         Fault::new(Code::NotFound, "PATH_NOT_FOUND", message).into()
     }
 
@@ -47,10 +59,7 @@ impl Rejection {
         let method = shortened(method.to_string(), LONGEST_PATH);
         let message = format!("{method} is not possible on {path}; what is: {allow}");
         let fault = Fault::new(Code::Unimplemented, "METHOD_NOT_ALLOWED", message);
-        Self {
-            http: StatusCode::METHOD_NOT_ALLOWED,
-            ..fault.into()
-        }
+        Self::new(StatusCode::METHOD_NOT_ALLOWED, fault)
     }
 
     /// 406: none of the media types that the request accepts can be had (section 15.5.7).
@@ -60,10 +69,7 @@ impl Rejection {
             offers.join(", ")
         );
         let fault = Fault::invalid_argument("NOT_ACCEPTABLE", message);
-        Self {
-            http: StatusCode::NOT_ACCEPTABLE,
-            ..fault.into()
-        }
+        Self::new(StatusCode::NOT_ACCEPTABLE, fault)
     }
 
     /// 415: the body is of a media type that is not read (section 15.5.16).
@@ -73,60 +79,22 @@ impl Rejection {
             negotiate::JSON
         );
         let fault = Fault::invalid_argument("UNSUPPORTED_MEDIA_TYPE", message);
-        Self {
-            http: StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            ..fault.into()
-        }
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, fault)
     }
 
-    /// 415: the body is packed in a way that is not unpacked (RFC 9110, section 15.5.16).
+    /// 415: the body is packed, and nobody has unpacked it (RFC 9110, section 15.5.16).
     pub fn unsupported_encoding(found: &str) -> Self {
-        let message = format!(
-            "the request body has the Content-Encoding `{found}`; gzip, br and zstd are unpacked, one at a time"
-        );
-        let fault = Fault::invalid_argument("UNSUPPORTED_CONTENT_ENCODING", message);
-        Self {
-            http: StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            ..fault.into()
-        }
-    }
-
-    /// 414: the URL is too long (RFC 9110, section 15.5.15).
-    pub fn url_too_long(what: &str, limit: usize) -> Self {
-        let message = format!("the {what} is longer than {limit} bytes");
-        Self {
-            http: StatusCode::URI_TOO_LONG,
-            ..Fault::invalid_argument("URL_TOO_LONG", message).into()
-        }
-    }
-
-    /// 431: there are too many header fields (RFC 6585, section 5).
-    pub fn too_many_headers(limit: usize) -> Self {
-        let message = format!("the request has more than {limit} header fields");
-        Self {
-            http: StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            ..Fault::invalid_argument("TOO_MANY_HEADERS", message).into()
-        }
-    }
-
-    /// 415: what came to a path of gRPC is not gRPC (gRPC over HTTP/2, "Content-Type").
-    pub fn not_grpc() -> Self {
-        let message = "this path speaks gRPC; send it with `Content-Type: application/grpc`";
-        let fault = Fault::invalid_argument("UNSUPPORTED_MEDIA_TYPE", message);
-        Self {
-            http: StatusCode::UNSUPPORTED_MEDIA_TYPE,
-            ..fault.into()
-        }
+        let message =
+            format!("the request body has the Content-Encoding `{found}`, which is not unpacked");
+        let fault = Fault::invalid_argument(UNSUPPORTED_CONTENT_ENCODING, message);
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, fault)
     }
 
     /// 413: the body is longer than `limit` bytes (section 15.5.14).
     fn too_large(limit: usize) -> Self {
         let message = format!("the request body is longer than {limit} bytes");
         let fault = Fault::new(Code::ResourceExhausted, "BODY_TOO_LARGE", message);
-        Self {
-            http: StatusCode::PAYLOAD_TOO_LARGE,
-            ..fault.into()
-        }
+        Self::new(StatusCode::PAYLOAD_TOO_LARGE, fault)
     }
 
     /// 500, of which the caller learns nothing; the log does.
@@ -200,14 +168,9 @@ impl From<tonic::Status> for Rejection {
                 }
             }
         };
-        let http = match reason_of(&proto).as_deref() {
-            Some(ETAG_MISMATCH) => StatusCode::PRECONDITION_FAILED,
-            Some(BODY_TOO_SLOW) => StatusCode::REQUEST_TIMEOUT,
-            _ => http_status(status.code()),
-        };
         let headers = Box::new(metadata::response(status.metadata().clone()));
         Self {
-            http,
+            http: http_status(status.code()),
             status: proto,
             headers,
         }
@@ -364,7 +327,7 @@ mod tests {
     fn an_error_does_not_grow_with_its_path() {
         let path = "/x".repeat(30_000);
         let (missing, wrong) = (
-            Rejection::not_found(&path),
+            Rejection::not_found(&path, ""),
             Rejection::wrong_method(&Method::PUT, &path, "GET"),
         );
         for rejection in [missing, wrong] {

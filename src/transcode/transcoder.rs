@@ -28,6 +28,7 @@ use super::{Limits, Request};
 pub struct Transcoder {
     matcher: Arc<Matcher<Route>>,
     limits: Limits,
+    hint: &'static str,
 }
 
 /// A request that has a route. Nothing of it has been read but its method and path.
@@ -51,7 +52,14 @@ impl Transcoder {
         Ok(Self {
             matcher: Arc::new(matcher),
             limits,
+            hint: "",
         })
+    }
+
+    /// What 404 says at the end of its sentence, such as where all paths are listed.
+    #[must_use]
+    pub fn with_hint(self, hint: &'static str) -> Self {
+        Self { hint, ..self }
     }
 
     /// The call that a request makes.
@@ -84,7 +92,7 @@ impl Transcoder {
             // It asks for the server, and no more (RFC 9110, section 9.3.7).
             StatusCode::NO_CONTENT.into_response()
         } else if declared.is_empty() {
-            Rejection::not_found(path).into_response()
+            Rejection::not_found(path, self.hint).into_response()
         } else {
             wrong_method(request.method(), path, &declared)
         }

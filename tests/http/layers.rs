@@ -113,7 +113,8 @@ async fn packed_requests_are_unpacked() {
         "Content-Encoding",
     );
     let unknown = send("compress", Bytes::from_static(b"{}")).await;
-    unknown.refused(415, 3, "UNSUPPORTED_CONTENT_ENCODING", "gzip, br and zstd");
+    unknown.refused(415, 3, "UNSUPPORTED_CONTENT_ENCODING", "`compress`");
+    assert_eq!(unknown.header("accept-encoding"), "gzip, br, zstd");
     let gzip = packed("gzip", lease.to_owned()).await;
     for spelling in ["GZIP", "x-gzip", "gzip, identity"] {
         let created = send(spelling, gzip.clone()).await;
