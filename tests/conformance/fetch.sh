@@ -25,7 +25,8 @@ mv package/include protos
 # How to start the runner: as it is, or through another dynamic loader. Only the runner is started
 # so; the program under test is not, because the loader's options are not handed down.
 start=$program
-if ldd "$program" 2>&1 | grep -q 'not found'; then
+# grep reads on to the end: ldd would fail for one that does not, and the condition with it.
+if ldd "$program" 2>&1 | grep 'not found' >/dev/null; then
     mkdir -p apt/lists/partial apt/archives/partial
     # From the mirror that this host uses, but with lists and sources of our own.
     mirror=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -m1 debian || true)
