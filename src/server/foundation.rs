@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use tokio::sync::watch;
 
-use super::gateway::Gateway;
+use super::gateway::{Gateway, Limits};
 use super::run::{Error, span};
 use super::{Monitor, Observer, Readiness, gateway};
 use crate::auth::{AuthLayer, Tokens};
@@ -13,7 +13,7 @@ use crate::lease::{self, Name};
 use crate::load::{Bounds, Load};
 use crate::service::{Clients, LabelRules};
 use crate::store::Store;
-use crate::transcode::Limits;
+use crate::transcode;
 
 /// The client that everybody is where nobody is authenticated.
 pub const ANYBODY: &str = "demo";
@@ -50,8 +50,10 @@ impl Foundation {
             url: settings.limits.max_url_bytes,
             query: settings.limits.max_query_bytes,
             headers: settings.limits.max_headers,
-            body: settings.max_body_bytes,
-            longest_call: settings.longest_call,
+            call: transcode::Limits {
+                body: settings.max_body_bytes,
+                longest_call: settings.longest_call,
+            },
         };
         let (auth, readiness) = (self.authentication(settings), self.readiness.clone());
         let origins = &settings.cors_origins;

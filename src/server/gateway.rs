@@ -30,7 +30,31 @@ use super::rest::Rest;
 use super::routes::note_other_rpc;
 use crate::auth::{Guarded, is_grpc};
 use crate::load::{Load, overloaded};
-use crate::transcode::{Answer, Limits, Rejection};
+use crate::transcode::{self, Answer, Rejection};
+
+/// What every request keeps to.
+#[derive(Clone, Copy, Debug)]
+pub struct Limits {
+    /// The longest URL, and the longest query in it, in bytes; that bounds the number of query
+    /// parameters too.
+    pub url: usize,
+    pub query: usize,
+    /// The most header fields.
+    pub headers: usize,
+    /// What its call keeps to.
+    pub call: transcode::Limits,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            url: 16 * 1024,
+            query: 8 * 1024,
+            headers: 64,
+            call: transcode::Limits::default(),
+        }
+    }
+}
 
 /// Everything that is served, as one service; clones share it.
 #[derive(Clone)]

@@ -52,7 +52,7 @@ use tower::{ServiceBuilder, ServiceExt, service_fn};
 use tower_http::decompression::RequestDecompression;
 
 pub use check::{Checked, check, lab_summary};
-pub use gateway::Gateway;
+pub use gateway::{Gateway, Limits};
 pub use listen::serve;
 pub use log::{Log, start_log};
 pub use metrics::Monitor;
@@ -73,7 +73,7 @@ use crate::proto;
 use crate::proto::jumpstarter::client::v1::client_service_http;
 use crate::proto::jumpstarter::client::v1::client_service_server::{self, ClientServiceServer};
 use crate::service::{self, Clients};
-use crate::transcode::{Binding, Limits, Transcoder, wrong_method};
+use crate::transcode::{Binding, Transcoder, wrong_method};
 use packing::{compression, is_packed};
 use variants::told_apart;
 
@@ -144,7 +144,7 @@ pub fn gateway(
     monitor: Option<Monitor>,
 ) -> Result<Gateway, Box<dyn std::error::Error + Send + Sync>> {
     let load = clients.load().clone();
-    let transcoder = Transcoder::new(service::routes(&clients), limits);
+    let transcoder = Transcoder::new(service::routes(&clients), limits.call);
     let transcoder = transcoder.map_err(|conflict| conflict.to_string())?;
     let transcoder = transcoder.with_hint("; /openapi.json lists every path");
     let rest = Rest::new(transcoder, auth.clone());
@@ -165,14 +165,14 @@ pub fn gateway(
             .fold(descriptors, |builder, name| builder.with_service_name(name))
     };
     let client_service =
-        ClientServiceServer::from_arc(clients).max_decoding_message_size(limits.body);
+        ClientServiceServer::from_arc(clients).max_decoding_message_size(limits.call.body);
     let api = Routes::new(client_service)
         .into_axum_router()
         .reset_fallback()
         .route_layer(MapRequestLayer::new(routes::with_actor as Step))
         .route_layer(auth.clone())
         .route_layer(from_fn(move |request, next| {
-            grpc::native(limits.longest_call, request, next)
+            grpc::native(limits.call.longest_call, request, next)
         }))
         .route_layer(MapRequestLayer::new(routes::note_rpc as Step))
         .route_layer(from_fn(grpc::only));

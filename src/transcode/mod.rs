@@ -61,15 +61,9 @@ pub use transcoder::{Call, Transcoder, wrong_method};
 
 type Request = http::Request<HttpBody>;
 
-/// What every request keeps to.
+/// What every call keeps to. How long a URL and its query may be is for whoever accepts requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {
-    /// The longest URL, and the longest query in it, in bytes; that bounds the number of query
-    /// parameters too.
-    pub url: usize,
-    pub query: usize,
-    /// The most header fields.
-    pub headers: usize,
     /// The longest request body, in bytes, unpacked.
     pub body: usize,
     /// The longest time that a request may ask for with `grpc-timeout` or `X-Request-Timeout`; more
@@ -80,9 +74,6 @@ pub struct Limits {
 impl Default for Limits {
     fn default() -> Self {
         Self {
-            url: 16 * 1024,
-            query: 8 * 1024,
-            headers: 64,
             body: 1024 * 1024,
             longest_call: Duration::from_secs(15 * 60),
         }

@@ -8,10 +8,10 @@ use jumpstarter_gateway::config;
 use jumpstarter_gateway::lab;
 use jumpstarter_gateway::lease::{Name, Settings, Timestamp};
 use jumpstarter_gateway::load::Load;
-use jumpstarter_gateway::server::{self, Monitor, Observer, Readiness};
+use jumpstarter_gateway::server::{self, Limits, Monitor, Observer, Readiness};
 use jumpstarter_gateway::service::{Clients, LabelRules};
 use jumpstarter_gateway::store::{Memory, Store};
-use jumpstarter_gateway::transcode::Limits;
+use jumpstarter_gateway::transcode;
 use serde_json::Value;
 use tokio::net::TcpListener;
 
@@ -92,7 +92,10 @@ impl Gateway {
         let readiness = Readiness::default();
         readiness.set(true).await;
         let limits = Limits {
-            body: 64 * 1024,
+            call: transcode::Limits {
+                body: 64 * 1024,
+                ..transcode::Limits::default()
+            },
             ..Limits::default()
         };
         let monitor = Monitor::new(
