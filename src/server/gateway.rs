@@ -24,10 +24,10 @@ use super::host;
 use super::identify::identify;
 use super::metrics;
 use super::observer::Observer;
-use super::packing::is_packed;
 use super::refusals::{too_many_headers, url_too_long};
 use super::rest::Rest;
 use super::routes::note_other_rpc;
+use super::signs::Signs;
 use crate::auth::{Guarded, is_grpc};
 use crate::load::{Load, overloaded};
 use crate::transcode::{self, Answer, Rejection};
@@ -107,6 +107,7 @@ impl Ways {
     /// future is small.
     fn answer(&self, request: Request<Body>) -> Way {
         let headers = request.headers();
+        let signs = Signs::of(headers);
         // An OPTIONS that asks for no permission wants to know what is possible here.
         let asks_nothing = request.method() == Method::OPTIONS
             && !headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
@@ -115,7 +116,7 @@ impl Ways {
         {
             return Either::Right(Box::pin(cross_origin.clone().oneshot(request)));
         }
-        if let Some(rejection) = self.unfit(&request) {
+        if let Some(rejection) = self.unfit(&request, signs) {
             let (is_rpc, refusal) = (is_grpc(headers), refusal(headers, rejection));
             return Either::Right(Box::pin(async move {
                 if is_rpc {
@@ -124,7 +125,7 @@ impl Ways {
                 Ok(refusal)
             }));
         }
-        let request = if is_packed(headers) || is_grpc(headers) {
+        let request = if signs.is_packed || is_grpc(headers) {
             request
         } else {
             match self.rest.take(request) {
@@ -137,7 +138,7 @@ impl Ways {
 
     /// Refuses a request by its size, or because of all others, before anything looks at what is in
     /// it.
-    fn unfit(&self, request: &Request<Body>) -> Option<Rejection> {
+    fn unfit(&self, request: &Request<Body>, signs: Signs) -> Option<Rejection> {
         let Limits {
             url,
             query,
@@ -156,11 +157,11 @@ impl Ways {
         if request.headers().len() > headers + 1 {
             return Some(too_many_headers(headers));
         }
-        if let Some(rejection) = host::refused(request) {
+        if let Some(rejection) = host::refused(request.version(), signs) {
             return Some(rejection);
         }
-        let is_excepted = HEALTH.contains(&uri.path()) || uri.path() == metrics::PATH;
-        let is_too_much = self.load.is_full() && !is_excepted;
+        let is_excepted = || HEALTH.contains(&uri.path()) || uri.path() == metrics::PATH;
+        let is_too_much = self.load.is_full() && !is_excepted();
         is_too_much.then(|| overloaded("as many requests as it takes are under way").into())
     }
 }

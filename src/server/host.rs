@@ -1,21 +1,20 @@
 //! Which host a request is for. Nothing here depends on it; but those who stand between may, and must
 //! not be made to see another one than a request that is refused (RFC 9112, section 3.2).
 
-use axum::body::Body;
-use http::{HeaderValue, Request, Version, header};
+use http::{HeaderValue, Version};
 
+use super::signs::Signs;
 use crate::fault::Fault;
 use crate::transcode::Rejection;
 
 /// The refusal of a request that names no host, several, or what cannot be one. HTTP/1.0 and HTTP/2
 /// need no such header.
-pub fn refused(request: &Request<Body>) -> Option<Rejection> {
-    let mut lines = request.headers().get_all(header::HOST).iter();
-    let what = match (lines.next(), lines.next()) {
-        (None, _) if request.version() == Version::HTTP_11 => "there is none",
-        (Some(_), Some(_)) => "there are several",
-        (Some(host), None) if !is_host(host) => "this is none",
-        _ => return None,
+pub fn refused(version: Version, signs: Signs) -> Option<Rejection> {
+    let what = match signs.hosts {
+        0 if version == Version::HTTP_11 => "there is none",
+        0 | 1 if !signs.has_bad_host => return None,
+        0 | 1 => "this is none",
+        _ => "there are several",
     };
     let message = format!("a request has one Host header that names a host; {what}");
     let fault = Fault::invalid_argument("INVALID_HOST", message);
@@ -23,7 +22,7 @@ pub fn refused(request: &Request<Body>) -> Option<Rejection> {
 }
 
 /// Only characters that a host and a port can have (RFC 3986, section 3.2); it may be empty.
-fn is_host(value: &HeaderValue) -> bool {
+pub fn is_host(value: &HeaderValue) -> bool {
     let mut bytes = value.as_bytes().iter();
     bytes.all(|byte| byte.is_ascii_alphanumeric() || b"-._~!$&'()*+,;=:[]%".contains(byte))
 }

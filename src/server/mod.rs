@@ -23,6 +23,7 @@ mod rest;
 mod retune;
 mod routes;
 mod run;
+mod signs;
 mod stop;
 mod supervisor;
 mod tally;
@@ -74,7 +75,8 @@ use crate::proto::jumpstarter::client::v1::client_service_http;
 use crate::proto::jumpstarter::client::v1::client_service_server::{self, ClientServiceServer};
 use crate::service::{self, Clients};
 use crate::transcode::{Binding, Transcoder, wrong_method};
-use packing::{compression, is_packed};
+use packing::compression;
+use signs::Signs;
 use variants::told_apart;
 
 /// What gRPC's health service knows; the empty name is the whole server.
@@ -206,7 +208,7 @@ pub fn gateway(
             let response = unknown_rpc(routes::note_rpc(request).uri().path());
             return Either::Left(ready(Ok::<Response, Infallible>(response)));
         }
-        Either::Right(if is_packed(headers) {
+        Either::Right(if Signs::of(headers).is_packed {
             let response = packed.clone().oneshot(request);
             Either::Left(response.map_ok(|response| response.map(Body::new)))
         } else {

@@ -8,16 +8,10 @@ use std::task::{Context, Poll, ready};
 use axum::body::{Body, BodyDataStream};
 use bytes::Bytes;
 use futures_util::Stream;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, IF_MATCH};
+use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING};
 use http::{HeaderMap, HeaderValue, Request};
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
-
-/// A request that is packed, whose answer may be, or that insists on one that may have been.
-pub fn is_packed(headers: &HeaderMap) -> bool {
-    let concerned = [ACCEPT_ENCODING, CONTENT_ENCODING, IF_MATCH];
-    concerned.iter().any(|name| headers.contains_key(name))
-}
 
 /// The sender can unpack this coding, and names it.
 pub fn accepts(headers: &HeaderMap, coding: &str) -> bool {

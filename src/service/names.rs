@@ -69,13 +69,19 @@ fn parse(text: &str, collection: &str) -> Result<Name, String> {
 
 /// The parts of a name, which has to have just so many.
 fn segments<const COUNT: usize>(text: &str) -> Result<[&str; COUNT], String> {
-    let mut parts = text.split('/');
-    let segments = [(); COUNT].map(|()| parts.next());
-    let complete = segments.last().is_some_and(Option::is_some) && parts.next().is_none();
-    if complete {
-        return Ok(segments.map(Option::unwrap_or_default));
+    let mut segments = [""; COUNT];
+    let (mut found, mut start) = (0, 0);
+    let slashes = text.bytes().enumerate().filter(|(_, byte)| *byte == b'/');
+    for end in slashes.map(|(at, _)| at).chain([text.len()]) {
+        if let (Some(segment), Some(part)) = (segments.get_mut(found), text.get(start..end)) {
+            *segment = part;
+        }
+        found += 1;
+        start = end + 1;
     }
-    let found = text.split('/').count();
+    if found == COUNT {
+        return Ok(segments);
+    }
     Err(format!(
         "invalid number of segments in identifier \"{text}\", expecting {COUNT}, got {found}"
     ))

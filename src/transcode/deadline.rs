@@ -24,6 +24,9 @@ const REQUEST_TIMEOUT: HeaderName = HeaderName::from_static("x-request-timeout")
 pub struct Deadline(Option<Instant>);
 
 impl Deadline {
+    /// It may take as long as it takes.
+    pub const NONE: Self = Self(None);
+
     /// The deadline that a request's headers set, counted from now; the nearer one of two. None is
     /// further away than `longest`.
     ///

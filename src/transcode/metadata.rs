@@ -7,19 +7,18 @@ use tonic::metadata::MetadataMap;
 /// What a request is known by in logs and errors.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// Request headers that become metadata under their own name. Every other one stays out, save with
-/// the prefix `Grpc-Metadata-`, which is taken off.
-static FORWARDED: [HeaderName; 9] = [
-    header::AUTHORIZATION,
-    header::IF_MATCH,
-    header::IF_NONE_MATCH,
-    header::USER_AGENT,
-    HeaderName::from_static("last-event-id"),
-    HeaderName::from_static("prefer"),
-    HeaderName::from_static("traceparent"),
-    HeaderName::from_static("tracestate"),
-    REQUEST_ID,
-];
+/// The name under which a request header becomes metadata. These keep their own; every other one stays
+/// out, save with the prefix `Grpc-Metadata-`, which is taken off.
+fn forwarded(name: &HeaderName) -> Option<HeaderName> {
+    match name.as_str() {
+        "authorization" | "if-match" | "if-none-match" | "last-event-id" | "prefer"
+        | "traceparent" | "tracestate" | "user-agent" | "x-request-id" => Some(name.clone()),
+        other => {
+            let inner = HeaderName::try_from(other.strip_prefix(PREFIX)?).ok()?;
+            (!KEPT_BACK.contains(&inner)).then_some(inner)
+        }
+    }
+}
 
 const PREFIX: &str = "grpc-metadata-";
 
@@ -46,13 +45,7 @@ static KEPT_BACK: [HeaderName; 14] = [
 pub fn request<M>(parts: Parts, message: M) -> tonic::Request<M> {
     let mut metadata = HeaderMap::new();
     for (name, value) in &parts.headers {
-        let forwarded = match name.as_str().strip_prefix(PREFIX) {
-            Some(inner) => HeaderName::try_from(inner)
-                .ok()
-                .filter(|name| !KEPT_BACK.contains(name)),
-            None => FORWARDED.contains(name).then(|| name.clone()),
-        };
-        if let Some(forwarded) = forwarded
+        if let Some(forwarded) = forwarded(name)
             && !is_of_the_connection(name, &parts.headers)
         {
             metadata.append(forwarded, value.clone());

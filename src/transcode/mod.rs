@@ -110,9 +110,24 @@ impl Head {
         offers: &[&'static str],
     ) -> Result<Self, Rejection> {
         let (parts, body) = request.into_parts();
-        negotiate::check_body(binding, &parts.headers, &body)?;
-        let format = negotiate::accept(&parts.headers, offers)?;
-        let deadline = Deadline::of(&parts.headers, limits.longest_call)?;
+        let headers = &parts.headers;
+        // Most requests have neither, and one look tells.
+        let (mut is_choosy, mut is_limited) = (false, false);
+        for name in headers.keys().map(|name| name.as_str()) {
+            is_choosy |= name == "accept";
+            is_limited |= matches!(name, "grpc-timeout" | "x-request-timeout");
+        }
+        negotiate::check_body(binding, headers, &body)?;
+        let format = if is_choosy {
+            negotiate::accept(headers, offers)?
+        } else {
+            offers.first().copied().unwrap_or_default()
+        };
+        let deadline = if is_limited {
+            Deadline::of(headers, limits.longest_call)?
+        } else {
+            Deadline::NONE
+        };
         Ok(Self {
             binding,
             parts,

@@ -1,0 +1,34 @@
+//! What the headers of a request say that decides which way it goes. They are gone through once, as
+//! every look for one by its name costs about as much.
+
+use http::HeaderMap;
+
+use super::host::is_host;
+
+/// What is to be seen before anybody reads the request.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct Signs {
+    /// How many hosts it names.
+    pub hosts: usize,
+    /// What it names as a host is none.
+    pub has_bad_host: bool,
+    /// It is packed, its answer may be, or it insists on one that may have been.
+    pub is_packed: bool,
+}
+
+impl Signs {
+    pub fn of(headers: &HeaderMap) -> Self {
+        let mut signs = Self::default();
+        for (name, value) in headers {
+            match name.as_str() {
+                "host" => {
+                    signs.hosts += 1;
+                    signs.has_bad_host |= !is_host(value);
+                }
+                "accept-encoding" | "content-encoding" | "if-match" => signs.is_packed = true,
+                _ => {}
+            }
+        }
+        signs
+    }
+}
