@@ -175,7 +175,12 @@ impl Book {
 
     /// A lease by name.
     pub fn lease(&self, name: &Name) -> Option<&Arc<Lease>> {
-        self.namespaces.get(&name.namespace)?.leases.get(&name.id)
+        self.lease_in(&name.namespace, &name.id)
+    }
+
+    /// A lease by the two parts of its name.
+    pub fn lease_in(&self, namespace: &str, id: &str) -> Option<&Arc<Lease>> {
+        self.namespaces.get(namespace)?.leases.get(id)
     }
 
     /// At most `limit` exporters of a namespace that match, by name, from the first one after

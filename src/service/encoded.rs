@@ -56,7 +56,7 @@ impl Encoder {
         lease: &Arc<Lease>,
         views: &mut Views<'_>,
     ) -> Result<Vec<u8>, serde_json::Error> {
-        let mut json = Vec::with_capacity(LIKELY_LENGTH);
+        let mut json = Vec::new();
         self.write(lease, views, &mut json)?;
         Ok(json)
     }
@@ -140,7 +140,8 @@ impl Encoding {
             return;
         };
         let (before, after) = (&self.json[..clock.start], &self.json[clock.end..]);
-        to.reserve(self.json.len() + held.as_bytes().len() + 2);
+        // Just so much: what is full becomes a response's body as it is.
+        to.reserve(before.len() + held.as_bytes().len() + after.len() + 2);
         to.extend_from_slice(before);
         // No character of a duration is one that JSON escapes.
         to.push(b'"');

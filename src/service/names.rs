@@ -48,6 +48,15 @@ pub fn json_name(field: &str) -> String {
 }
 
 fn parse(text: &str, collection: &str) -> Result<Name, String> {
+    let (namespace, id) = parts(text, collection)?;
+    Ok(Name::new(namespace, id))
+}
+
+/// The namespace and the short name of an object, as they stand in its name.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn parts<'t>(text: &'t str, collection: &str) -> Result<(&'t str, &'t str), String> {
     let [first, namespace, third, id] = segments(text)?;
     expect("first", text, "namespaces", first)?;
     expect("third", text, collection, third)?;
@@ -63,7 +72,7 @@ fn parse(text: &str, collection: &str) -> Result<Name, String> {
     };
     match why {
         Some(why) => Err(format!("invalid resource name {id:?}: [{why}]")),
-        None => Ok(Name::new(namespace, id)),
+        None => Ok((namespace, id)),
     }
 }
 

@@ -49,10 +49,11 @@ impl Clients {
         if prefer::is_asked(request.metadata()) {
             return None;
         }
-        let name = names::object(&request.get_ref().name, LEASES).ok()?;
-        Caller::of(request).ok()?.authorize(&name.namespace).ok()?;
+        let (namespace, id) = names::parts(&request.get_ref().name, LEASES).ok()?;
+        Caller::of(request).ok()?.authorize(namespace).ok()?;
         let (json, revision) = self.store.read(|book, now| {
-            let lease = book.lease(&name).filter(|lease| lease.stands(now))?;
+            let lease = book.lease_in(namespace, id);
+            let lease = lease.filter(|lease| lease.stands(now))?;
             let json = self.encoder.lease(lease, &mut book.views(now));
             Some((json.ok()?, lease.revision))
         })?;
