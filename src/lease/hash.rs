@@ -1,4 +1,4 @@
-//! Hash maps for the short keys of a book: names, labels, wishes.
+//! Hash maps for the short keys of a book, and of what keeps its records: names, labels, wishes.
 //!
 //! The standard library's hasher is made to withstand strangers, and looking up names with it was
 //! a sixth of what a lease costs. The keys here come from clients that have been let in; the seed,
@@ -8,17 +8,17 @@ use std::collections::{HashMap, HashSet};
 use std::hash::{BuildHasher, Hasher, RandomState};
 
 /// A hash map with [`Seeded`] hashing.
-pub(super) type Map<K, V> = HashMap<K, V, Seeded>;
+pub type Map<K, V> = HashMap<K, V, Seeded>;
 
 /// A hash set with [`Seeded`] hashing.
-pub(super) type Set<T> = HashSet<T, Seeded>;
+pub type Set<T> = HashSet<T, Seeded>;
 
 /// Makes hashers that begin with one secret seed.
 #[derive(Clone)]
-pub(super) struct Seeded(u64);
+pub struct Seeded(u64);
 
 /// Folds eight bytes at a time into its state by a wide multiplication.
-pub(super) struct Folding(u64);
+pub struct Folding(u64);
 
 /// An odd number without a pattern in its bits: the fraction of the golden ratio.
 const MULTIPLIER: u64 = 0x9e37_79b9_7f4a_7c15;
@@ -42,7 +42,14 @@ impl Hasher for Folding {
         for word in words {
             self.write_u64(u64::from_le_bytes(*word));
         }
-        if !rest.is_empty() {
+        if rest.is_empty() {
+            return;
+        }
+        if let Some(word) = bytes.last_chunk() {
+            // Some of it for the second time; the length tells which.
+            self.write_u64(u64::from_le_bytes(*word));
+            self.write_u64(bytes.len() as u64);
+        } else {
             let mut word = [0; 8];
             word.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
             // With the length, so that trailing zeros count.

@@ -28,7 +28,7 @@ mod command;
 mod decide;
 mod exporters;
 pub mod grammar;
-mod hash;
+pub mod hash;
 mod index;
 mod labels;
 mod leases;

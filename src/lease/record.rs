@@ -5,10 +5,10 @@
 //! been held) is computed by [`super::view`] when somebody looks.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
+use super::hash::{Seeded, Set};
 use super::labels::Labels;
 use super::selector::Selector;
 use super::time::{Duration, Timestamp};
@@ -238,13 +238,28 @@ impl Change {
         }
     }
 
+    /// What it is about.
+    fn key(&self) -> (Kind, &Name) {
+        (self.kind(), self.name())
+    }
+
     /// The last change to each record, in the order in which they were made. It leads to the same
     /// book: a lease that is granted as soon as it is created need not be written down twice.
     pub fn last_of_each(mut changes: Vec<Self>) -> Vec<Self> {
-        let mut seen = BTreeSet::new();
+        // Nearly all there ever is, and a set would cost more.
+        match changes.as_slice() {
+            [] | [_] => return changes,
+            [first, last] if first.key() == last.key() => {
+                changes.remove(0);
+                return changes;
+            }
+            [_, _] => return changes,
+            _ => {}
+        }
+        let mut seen = Set::with_capacity_and_hasher(changes.len(), Seeded::default());
         let from_the_end = changes.iter().rev();
         let mut is_last: Vec<bool> = from_the_end
-            .map(|change| seen.insert((change.kind(), change.name())))
+            .map(|change| seen.insert(change.key()))
             .collect();
         changes.retain(|_| is_last.pop().unwrap_or(true));
         changes

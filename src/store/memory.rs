@@ -1,16 +1,15 @@
 //! The engine that keeps everything in memory, for demonstrations and tests: what it holds ends
 //! with the process.
 
-use std::collections::BTreeMap;
-
 use super::engine::{CommitError, Engine, EngineError, Snapshot};
+use crate::lease::hash::Map;
 use crate::lease::{Change, Kind, Name, Record};
 
 /// Records by kind and name, and their revision.
 #[derive(Clone, Debug, Default)]
 pub struct Memory {
     revision: u64,
-    records: BTreeMap<(Kind, Name), Record>,
+    records: Map<(Kind, Name), Record>,
 }
 
 impl Memory {
@@ -27,9 +26,11 @@ impl Memory {
 
 impl Engine for Memory {
     async fn load(&mut self) -> Result<Snapshot, EngineError> {
+        let mut records: Vec<Record> = self.records.values().cloned().collect();
+        records.sort_by(|one, other| (one.kind(), one.name()).cmp(&(other.kind(), other.name())));
         Ok(Snapshot {
             revision: self.revision,
-            records: self.records.values().cloned().collect(),
+            records,
         })
     }
 
