@@ -121,13 +121,12 @@ impl Selector {
     /// that a rule that has become stricter since loses nothing.
     pub fn from_kept(parts: impl IntoIterator<Item = (String, Operator, Vec<String>)>) -> Self {
         let requirements = parts.into_iter().map(|(key, operator, values)| {
-            let mut requirement = Requirement {
+            let values = values.into_iter().map(String::into_boxed_str).collect();
+            Requirement {
                 key: key.into(),
                 operator,
-                values: Box::default(),
-            };
-            requirement.add_values(values.into_iter().map(String::into_boxed_str).collect());
-            requirement
+                values: in_order(values),
+            }
         });
         Self::sorted(requirements.collect())
     }
@@ -266,12 +265,16 @@ impl Requirement {
     /// Checks the key and the values and puts the values in order (rules E8, E20-E23).
     fn new(key: &str, operator: Operator, values: Vec<String>) -> Result<Self, String> {
         check_key(key)?;
-        let mut requirement = Self {
+        Self::of_key(key, operator, values)
+    }
+
+    /// The same for a key that was checked.
+    fn of_key(key: &str, operator: Operator, values: Vec<String>) -> Result<Self, String> {
+        let requirement = Self {
             key: key.into(),
             operator,
-            values: Box::default(),
+            values: in_order(values.into_iter().map(String::into_boxed_str).collect()),
         };
-        requirement.add_values(values.into_iter().map(String::into_boxed_str).collect());
         let mut faults: Vec<String> = Vec::new();
         let indexed = || requirement.values.iter().enumerate();
         if matches!(operator, Operator::GreaterThan | Operator::LessThan) {
@@ -305,10 +308,15 @@ impl Requirement {
     fn add_values(&mut self, more: Box<[Box<str>]>) {
         let mut values = std::mem::take(&mut self.values).into_vec();
         values.extend(more);
-        values.sort();
-        values.dedup();
-        self.values = values.into();
+        self.values = in_order(values);
     }
+}
+
+/// Sorted, each once.
+fn in_order(mut values: Vec<Box<str>>) -> Box<[Box<str>]> {
+    values.sort();
+    values.dedup();
+    values.into()
 }
 
 impl Operator {

@@ -15,10 +15,11 @@ pub(super) fn requirements(text: &str) -> Result<Vec<Requirement>, String> {
         return Err("must not contain a NUL byte".to_owned());
     }
     let mut tokens = Tokens::new(text);
-    let mut requirements = Vec::new();
     if tokens.peek() == Token::End {
-        return Ok(requirements);
+        return Ok(Vec::new());
     }
+    // Exact for one requirement, which is what nearly every lease has.
+    let mut requirements = Vec::with_capacity(1);
     loop {
         match tokens.peek() {
             Token::Word(_) | Token::Not => {}
@@ -51,10 +52,10 @@ fn requirement(tokens: &mut Tokens<'_>) -> Result<Requirement, String> {
     };
     check_key(key)?;
     if negated {
-        return Requirement::new(key, Operator::DoesNotExist, Vec::new());
+        return Requirement::of_key(key, Operator::DoesNotExist, Vec::new());
     }
     let operator = match tokens.peek() {
-        Token::End | Token::Comma => return Requirement::new(key, Operator::Exists, Vec::new()),
+        Token::End | Token::Comma => return Requirement::of_key(key, Operator::Exists, Vec::new()),
         Token::Word("in") => Operator::In,
         Token::Word("notin") => Operator::NotIn,
         Token::Equals => Operator::Equals,
@@ -73,7 +74,7 @@ fn requirement(tokens: &mut Tokens<'_>) -> Result<Requirement, String> {
         Operator::In | Operator::NotIn => value_list(tokens)?,
         _ => vec![single_value(tokens)?],
     };
-    Requirement::new(key, operator, values)
+    Requirement::of_key(key, operator, values)
 }
 
 /// One value; nothing at all is the empty value (rule E12).
