@@ -21,9 +21,8 @@ pub struct Book {
     settings: Settings,
     revision: u64,
     namespaces: BTreeMap<Arc<str>, Namespace>,
-    /// When each namespace has something to settle next, and the other way round.
+    /// When each namespace has something to settle next.
     agenda: BTreeSet<(Timestamp, Arc<str>)>,
-    moments: BTreeMap<Arc<str>, Timestamp>,
     /// The namespaces that something was applied to since they were settled, each once.
     restless: Vec<Arc<str>>,
 }
@@ -63,7 +62,6 @@ impl Book {
             revision: 0,
             namespaces: BTreeMap::new(),
             agenda: BTreeSet::new(),
-            moments: BTreeMap::new(),
             restless: Vec::new(),
         }
     }
@@ -98,7 +96,7 @@ impl Book {
             }
         }
         let (mut changes, revision) = (Vec::new(), self.revision + 1);
-        for id in std::mem::take(&mut self.restless) {
+        for id in self.restless.drain(..) {
             let Some(namespace) = self.namespaces.get_mut(&id) else {
                 continue;
             };
@@ -113,7 +111,15 @@ impl Book {
             settling.settle();
             changes = settling.changes;
             namespace.is_restless = false;
-            self.remind(&id);
+            let next = namespace.next_moment(settings.retention);
+            let last = std::mem::replace(&mut namespace.moment, next);
+            if last == next {
+                continue;
+            }
+            if let Some(last) = last {
+                self.agenda.remove(&(last, id.clone()));
+            }
+            self.agenda.extend(next.map(|next| (next, id)));
         }
         changes
     }
@@ -247,23 +253,5 @@ impl Book {
 
     pub(super) fn namespace(&self, id: &str) -> Option<&Namespace> {
         self.namespaces.get(id)
-    }
-
-    /// Writes down when a namespace will have something to settle.
-    fn remind(&mut self, id: &Arc<str>) {
-        let Some(namespace) = self.namespaces.get(id) else {
-            return;
-        };
-        let next = namespace.next_moment(self.settings.retention);
-        if self.moments.get(id).copied() == next {
-            return;
-        }
-        if let Some(last) = self.moments.remove(id) {
-            self.agenda.remove(&(last, id.clone()));
-        }
-        if let Some(next) = next {
-            self.moments.insert(id.clone(), next);
-            self.agenda.insert((next, id.clone()));
-        }
     }
 }

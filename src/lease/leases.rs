@@ -2,7 +2,7 @@
 //! something happens to them. Knows nothing of exporters and of who may have what.
 
 use std::cmp::Reverse;
-use std::collections::{BTreeSet, BinaryHeap};
+use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use super::hash::Map;
@@ -32,9 +32,9 @@ pub(super) struct Leases {
     /// Every selector, with how many leases have it.
     selectors: Map<Arc<Selector>, usize>,
     /// The begins that waiting leases still wait for.
-    begins: BTreeSet<Moment>,
+    begins: Sorted<Moment>,
     /// The planned ends of leases that have one and have not ended.
-    ends: BTreeSet<Moment>,
+    ends: Sorted<Moment>,
     /// The ends of ended leases, earliest first.
     ended: BinaryHeap<Reverse<Moment>>,
 }
@@ -61,8 +61,9 @@ impl Leases {
     /// `now`.
     pub(super) fn counts(&self, now: Timestamp) -> [usize; 4] {
         let (all, active) = (self.records.names().len(), self.active.len());
-        let to_come = self.begins.iter().rev().take_while(|(at, _)| *at > now);
-        [all, active, self.waiting.len(), to_come.count()]
+        let next = (now + Duration::new(0, 1), Arc::from(""));
+        let to_come = self.begins.len() - self.begins.count_before(&next);
+        [all, active, self.waiting.len(), to_come]
     }
 
     /// A selector equal to this one that some lease has: equal selectors are best kept once.

@@ -1,7 +1,6 @@
 //! One namespace: its records, who holds and who waits, and what has to be looked at. Namespaces
 //! know nothing of each other.
 
-use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::access::Policies;
@@ -10,6 +9,7 @@ use super::leases::Leases;
 use super::named::Named;
 use super::queue::{LineId, Queue};
 use super::record::{Change, Client, Kind, Lease, Record};
+use super::sorted::Sorted;
 use super::time::{Duration, Timestamp};
 
 #[derive(Clone)]
@@ -22,6 +22,8 @@ pub(super) struct Namespace {
     pub(super) news: News,
     /// Something was applied since it was settled.
     pub(super) is_restless: bool,
+    /// When it has something to settle next, as far as is written down.
+    pub(super) moment: Option<Timestamp>,
 }
 
 /// What has happened since somebody last saw to it. None of it can outgrow the records it is
@@ -33,11 +35,11 @@ pub(super) struct News {
     /// Who may have what has changed: the lines are not what they should be.
     pub(super) lines_outdated: bool,
     /// Exporters that can be assigned and could not be before.
-    pub(super) exporters: BTreeSet<Arc<str>>,
+    pub(super) exporters: Sorted<Arc<str>>,
     /// Lines whose first has changed.
-    pub(super) lines: BTreeSet<LineId>,
+    pub(super) lines: Sorted<LineId>,
     /// Waiting leases that have not been told anything yet.
-    pub(super) unanswered: BTreeSet<Arc<str>>,
+    pub(super) unanswered: Sorted<Arc<str>>,
 }
 
 impl News {
@@ -62,11 +64,12 @@ impl Namespace {
             news: News {
                 everything: true,
                 lines_outdated: false,
-                exporters: BTreeSet::new(),
-                lines: BTreeSet::new(),
-                unanswered: BTreeSet::new(),
+                exporters: Sorted::new(),
+                lines: Sorted::new(),
+                unanswered: Sorted::new(),
             },
             is_restless: false,
+            moment: None,
         }
     }
 
@@ -90,7 +93,7 @@ impl Namespace {
             Change::Put(Record::Lease(lease)) => self.put_lease(lease),
             Change::Remove(Kind::Exporter, name) => {
                 self.exporters.remove(&name.id);
-                self.news.exporters.remove(&name.id);
+                self.news.exporters.remove(&*name.id);
                 self.news.everything = true;
             }
             Change::Remove(Kind::Client, name) => {
@@ -148,7 +151,7 @@ impl Namespace {
             let is_in_line = old.is_waiting() && self.queue.place(id).is_some();
             if is_in_line && lease.is_waiting() && old.stands_like(lease) {
                 if !lease.conditions.is_empty() {
-                    self.news.unanswered.remove(id);
+                    self.news.unanswered.remove(&**id);
                 }
                 return;
             }
@@ -160,7 +163,7 @@ impl Namespace {
         match &lease.exporter {
             Some(exporter) => {
                 self.exporters.hold(exporter, &lease.name.id);
-                self.news.exporters.remove(exporter);
+                self.news.exporters.remove(&**exporter);
             }
             None if lease.conditions.is_empty() => {
                 self.news.unanswered.insert(lease.name.id.clone());
@@ -186,7 +189,7 @@ impl Namespace {
                 if let Some(line) = closed {
                     self.news.lines.remove(&line);
                 }
-                self.news.unanswered.remove(id);
+                self.news.unanswered.remove(&**id);
             }
         }
     }
@@ -196,7 +199,9 @@ impl Namespace {
         let first_in = self
             .queue
             .enter(lease, &self.policies, client, &self.exporters);
-        self.news.lines.extend(first_in);
+        if let Some(line) = first_in {
+            self.news.lines.insert(line);
+        }
     }
 
     fn note(&mut self, exporter: &Arc<str>, effect: Effect) {

@@ -110,7 +110,7 @@ impl Settling<'_> {
                     .map(|(id, _)| (id, false)),
             );
         }
-        lines.extend(fresh.into_iter().map(|id| (id, true)));
+        lines.extend(fresh.iter().map(|id| (*id, true)));
         lines
     }
 
@@ -122,12 +122,14 @@ impl Settling<'_> {
     /// the next one.
     fn assign(&mut self, lines: &BTreeMap<LineId, bool>) {
         let (now, offline_after) = (self.now, self.settings.offline_after);
-        let mut freed = std::mem::take(&mut self.namespace.news.exporters);
-        freed.retain(|id| {
-            self.namespace
-                .exporters
-                .is_available(id, now, offline_after)
-        });
+        let Namespace {
+            exporters, news, ..
+        } = &mut *self.namespace;
+        let freed = &mut news.exporters;
+        if lines.is_empty() {
+            return freed.clear();
+        }
+        freed.retain(|id| exporters.is_available(id, now, offline_after));
         let mut candidates: BinaryHeap<Candidate> = BinaryHeap::new();
         for id in lines.keys() {
             let line = self.namespace.queue.line(*id);
@@ -136,12 +138,11 @@ impl Settling<'_> {
         }
         while let Some((priority, _, id)) = candidates.pop() {
             let is_fresh = lines.get(&id).is_some_and(|fresh| *fresh);
-            if !is_fresh && freed.is_empty() {
+            if !is_fresh && self.namespace.news.exporters.is_empty() {
                 continue;
             }
             match self.best_exporter(id) {
                 Some((exporter, best)) if best == priority => {
-                    freed.remove(&exporter);
                     self.grant(id, exporter);
                     candidates.extend(self.candidate(id, Some(priority)));
                 }
@@ -149,6 +150,7 @@ impl Settling<'_> {
                 None => {}
             }
         }
+        self.namespace.news.exporters.clear();
     }
 
     fn candidate(&self, id: LineId, priority: Option<i64>) -> Option<Candidate> {
@@ -203,7 +205,7 @@ impl Settling<'_> {
 
     /// Rules H1, H14-H18: whoever is still there waits, and is told so once.
     fn tell_the_rest_to_wait(&mut self) {
-        for id in std::mem::take(&mut self.namespace.news.unanswered) {
+        while let Some(id) = self.namespace.news.unanswered.pop_first() {
             if let Some(lease) = self.namespace.leases.get(&id) {
                 let pending = lease.pending(self.now);
                 self.put(pending);

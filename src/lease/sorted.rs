@@ -2,7 +2,6 @@
 //! members come before something.
 
 use std::borrow::Borrow;
-use std::cmp::Ordering;
 
 /// Members in order, in chunks that are cheap to insert into.
 ///
@@ -12,7 +11,8 @@ use std::cmp::Ordering;
 /// than itself.
 #[derive(Clone, Debug)]
 pub(super) struct Sorted<T> {
-    /// None of them empty, each sorted, all of one before all of the next.
+    /// None of them empty but the only one, which keeps its room for what comes next; each sorted,
+    /// all of one before all of the next.
     chunks: Vec<Vec<T>>,
     len: usize,
 }
@@ -109,10 +109,36 @@ impl<T: Ord> Sorted<T> {
         };
         chunk.remove(place);
         self.len -= 1;
-        if chunk.is_empty() {
+        if chunk.is_empty() && self.chunks.len() > 1 {
             self.chunks.remove(at);
         }
         true
+    }
+
+    /// Takes the first member out.
+    pub(super) fn pop_first(&mut self) -> Option<T>
+    where
+        T: Clone,
+    {
+        let first = self.first()?.clone();
+        self.remove(&first);
+        Some(first)
+    }
+
+    /// Takes all members out but those that are wanted.
+    pub(super) fn retain(&mut self, mut is_wanted: impl FnMut(&T) -> bool) {
+        for chunk in &mut self.chunks {
+            chunk.retain(&mut is_wanted);
+        }
+        self.chunks.retain(|chunk| !chunk.is_empty());
+        self.len = self.chunks.iter().map(Vec::len).sum();
+    }
+
+    /// Takes all members out.
+    pub(super) fn clear(&mut self) {
+        self.chunks.truncate(1);
+        self.chunks.iter_mut().for_each(Vec::clear);
+        self.len = 0;
     }
 
     /// How many members come before `bound`.
@@ -136,19 +162,24 @@ impl<T: Ord> Sorted<T> {
     where
         T: Borrow<Q>,
     {
-        let begins_before =
-            |chunk: &Vec<T>| chunk.first().is_some_and(|first| first.borrow() <= member);
-        self.chunks.partition_point(begins_before).saturating_sub(1)
+        let begins_behind =
+            |chunk: &Vec<T>| chunk.first().is_some_and(|first| member < first.borrow());
+        let behind = self.chunks.partition_point(|chunk| !begins_behind(chunk));
+        behind.saturating_sub(1)
     }
 }
 
 /// Where a member is in its chunk, or where it belongs. Members come and go at the front more often
 /// than anywhere else.
 fn place<T: Borrow<Q>, Q: Ord + ?Sized>(chunk: &[T], member: &Q) -> Result<usize, usize> {
-    match chunk.first().map(|first| first.borrow().cmp(member)) {
-        Some(Ordering::Equal) => Ok(0),
-        None | Some(Ordering::Greater) => Err(0),
-        Some(Ordering::Less) => chunk.binary_search_by(|present| present.borrow().cmp(member)),
+    let is_before = |present: &T| present.borrow() < member;
+    let at = match chunk.first() {
+        Some(first) if is_before(first) => chunk.partition_point(is_before),
+        _ => 0,
+    };
+    match chunk.get(at) {
+        Some(present) if present.borrow() == member => Ok(at),
+        _ => Err(at),
     }
 }
 
@@ -196,7 +227,7 @@ mod tests {
         for member in &plain {
             sorted.remove(member);
         }
-        assert!(sorted.is_empty() && sorted.chunks.is_empty());
+        assert!(sorted.is_empty() && sorted.chunks.len() == 1);
     }
 
     #[test]
