@@ -65,7 +65,11 @@ impl Published {
             }
         }
         drop(wakes);
-        self.revisions.send_replace(revision);
+        self.revisions.send_if_modified(|shown| {
+            *shown = revision;
+            // Whoever comes from now on sees this one.
+            self.revisions.receiver_count() > 0
+        });
         commit
     }
 

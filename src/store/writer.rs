@@ -1,6 +1,7 @@
 //! The one writer: waits for commands or for the book's next deadline, and obeys.
 
 use std::collections::BTreeMap;
+use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,11 +58,14 @@ impl<E: Engine> Writer<E> {
     pub async fn run(mut self, mut inbox: mpsc::Receiver<Job>) {
         let mut batch = Vec::with_capacity(BATCH);
         // What time has brought while nobody was running is settled at once.
-        let mut wake = Instant::now();
+        let mut sleep = pin!(tokio::time::sleep_until(Instant::now()));
         loop {
             tokio::select! {
+                // First, as whoever asks is there more often than anything else has happened; what time
+                // has brought is settled all the same.
+                biased;
                 count = inbox.recv_many(&mut batch, BATCH) => if count == 0 { return },
-                () = tokio::time::sleep_until(wake) => {}
+                () = &mut sleep => {}
                 Ok(()) = self.settings.changed() => self.settings.mark_changed(),
             }
             // Whoever was answered last and asks again already may share this commit.
@@ -75,10 +79,16 @@ impl<E: Engine> Writer<E> {
             if self.settings.has_changed().unwrap_or_default() {
                 self.configure().await;
             }
-            wake = match self.write(&mut batch).await {
-                Ok(()) => self.next_wake(),
-                Err(()) => Instant::now() + BACK_OFF,
-            };
+            match self.write(&mut batch).await {
+                Ok(()) => {
+                    let wake = self.next_wake();
+                    // To wake too early is cheaper than to set the timer after each command.
+                    if sleep.is_elapsed() || wake < sleep.deadline() {
+                        sleep.as_mut().reset(wake);
+                    }
+                }
+                Err(()) => sleep.as_mut().reset(Instant::now() + BACK_OFF),
+            }
         }
     }
 
