@@ -77,12 +77,15 @@ fn main() {
         (resident() - before) / count
     );
     let before = resident();
-    let published = lab.book.clone();
+    let mut deciding = Book::new(Settings::default()).without_lists();
+    for record in lab.book.records() {
+        deciding.apply(&Change::Put(record));
+    }
     println!(
-        "  memory per lease, each further book   {:>9.0} bytes",
+        "  and for a book that only decides      {:>9.0} bytes",
         (resident() - before) / count
     );
-    drop(published);
+    drop(deciding);
     let rate = lab.cycles(100_000);
     println!("  create and release                    {rate:>9.0} cycles/s");
     let mut small = Lab::new(10_000, false);

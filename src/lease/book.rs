@@ -20,6 +20,7 @@ use super::time::{Duration, Timestamp};
 pub struct Book {
     settings: Settings,
     revision: u64,
+    keeps_lists: bool,
     namespaces: BTreeMap<Arc<str>, Namespace>,
     /// When each namespace has something to settle next.
     agenda: BTreeSet<(Timestamp, Arc<str>)>,
@@ -60,10 +61,22 @@ impl Book {
         Self {
             settings,
             revision: 0,
+            keeps_lists: true,
             namespaces: BTreeMap::new(),
             agenda: BTreeSet::new(),
             restless: Vec::new(),
         }
+    }
+
+    /// The same book for somebody who decides and lists no leases: it does without what lists are
+    /// found by. They are right all the same, but made from all leases each time.
+    #[must_use]
+    pub fn without_lists(mut self) -> Self {
+        self.keeps_lists = false;
+        for namespace in self.namespaces.values_mut() {
+            namespace.leases.drop_lists();
+        }
+        self
     }
 
     /// The revision of the last commit. What is decided and settled now carries the next one.
@@ -132,7 +145,7 @@ impl Book {
             None => self
                 .namespaces
                 .entry(id.clone())
-                .or_insert_with(Namespace::new),
+                .or_insert_with(|| Namespace::new(self.keeps_lists)),
         };
         if !std::mem::replace(&mut namespace.is_restless, true) {
             self.restless.push(id.clone());
@@ -229,7 +242,7 @@ impl Book {
         let leases = self
             .namespaces
             .values()
-            .flat_map(|namespace| namespace.leases.iter());
+            .flat_map(|namespace| namespace.leases.by_name());
         self.lab_records().chain(leases.cloned().map(Record::Lease))
     }
 

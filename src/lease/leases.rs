@@ -1,34 +1,28 @@
-//! The leases of one namespace: found by name, listed by what a filter asks for, and by when
-//! something happens to them. Knows nothing of exporters and of who may have what.
+//! The leases of one namespace: found by name and by when something happens to them. Knows nothing
+//! of exporters and of who may have what.
 
+use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use super::hash::Map;
-use super::index::PairIndex;
-use super::life::LeaseState;
-use super::named::Named;
-use super::query::{
-    CLIENT_KEY, ENDED_KEY, EXPORTER_KEY, LeaseQuery, STATE_KEY, TAG_PREFIX, own_labels,
-};
+use super::lists::{Listed, Lists, Names};
+use super::query::LeaseQuery;
 use super::record::Lease;
 use super::selector::Selector;
 use super::sorted::Sorted;
 use super::time::{Duration, Timestamp};
 
-#[derive(Clone, Default)]
+#[derive(Clone)]
 pub(super) struct Leases {
-    records: Named<Lease>,
-    /// The names of those that have not ended.
-    active: Sorted<Arc<str>>,
+    records: Map<Arc<str>, Arc<Lease>>,
+    /// How many of them have not ended.
+    active: usize,
     /// The names of those that are known to wait.
-    waiting: Sorted<Arc<str>>,
-    /// Of those that have not ended, by client.
-    active_by_client: PairIndex<Arc<str>>,
-    /// By the labels a filter sees, client and exporter among them.
-    by_label: PairIndex<Arc<str>>,
-    by_tag: PairIndex<Arc<str>>,
+    waiting: Names,
+    /// None in a book that only decides: whoever lists its leases waits until they are made.
+    lists: Option<Lists>,
     /// Every selector, with how many leases have it.
     selectors: Map<Arc<Selector>, usize>,
     /// The begins that waiting leases still wait for.
@@ -43,27 +37,45 @@ pub(super) struct Leases {
 type Moment = (Timestamp, Arc<str>);
 
 impl Leases {
+    /// None yet; with lists, or for a book that only decides.
+    pub(super) fn new(with_lists: bool) -> Self {
+        Self {
+            records: Map::default(),
+            active: 0,
+            waiting: Sorted::default(),
+            lists: with_lists.then(Lists::default),
+            selectors: Map::default(),
+            begins: Sorted::new(),
+            ends: Sorted::new(),
+            ended: BinaryHeap::new(),
+        }
+    }
+
+    /// Keeps no lists from now on.
+    pub(super) fn drop_lists(&mut self) {
+        self.lists = None;
+    }
+
     pub(super) fn get(&self, id: &str) -> Option<&Arc<Lease>> {
         self.records.get(id)
     }
 
     /// All of them, by name.
-    pub(super) fn iter(&self) -> impl Iterator<Item = &Arc<Lease>> {
-        self.records.iter()
+    pub(super) fn by_name(&self) -> Vec<&Arc<Lease>> {
+        self.named(self.lists().all().iter()).collect()
     }
 
     /// Those that are known to wait, by name.
     pub(super) fn waiting(&self) -> impl Iterator<Item = &Arc<Lease>> {
-        self.records.of(self.waiting.iter())
+        self.named(self.waiting.iter())
     }
 
     /// How many there are: in all, not ended, of these known to wait, and of these before their begin at
     /// `now`.
     pub(super) fn counts(&self, now: Timestamp) -> [usize; 4] {
-        let (all, active) = (self.records.names().len(), self.active.len());
         let next = (now + Duration::new(0, 1), Arc::from(""));
         let to_come = self.begins.len() - self.begins.count_before(&next);
-        [all, active, self.waiting.len(), to_come]
+        [self.records.len(), self.active, self.waiting.len(), to_come]
     }
 
     /// A selector equal to this one that some lease has: equal selectors are best kept once.
@@ -75,29 +87,25 @@ impl Leases {
 
     /// Puts a lease in the place of the one of the same name, which is returned.
     pub(super) fn put(&mut self, lease: &Arc<Lease>) -> Option<Arc<Lease>> {
-        let id = &lease.name.id;
-        let old = self.records.put(id, lease.clone());
-        self.index(old.as_deref(), lease);
-        self.plan(old.as_deref(), lease);
+        let old = self.records.insert(lease.name.id.clone(), lease.clone());
+        let before = old.as_deref();
+        self.count(before, lease);
+        if let Some(lists) = &mut self.lists {
+            lists.put(before, lease);
+        }
+        self.plan(before, lease);
         old
     }
 
     /// Takes a lease away.
     pub(super) fn remove(&mut self, id: &str) -> Option<Arc<Lease>> {
         let lease = self.records.remove(id)?;
-        let id = &lease.name.id;
-        self.active.remove(&**id);
-        self.waiting.remove(&**id);
-        self.active_by_client.remove(CLIENT_KEY, &lease.client, id);
-        self.by_label.remove(CLIENT_KEY, &lease.client, id);
-        if let Some(exporter) = &lease.exporter {
-            self.by_label.remove(EXPORTER_KEY, exporter, id);
+        self.active -= usize::from(lease.ended.is_none());
+        if is_known_to_wait(&lease) {
+            self.waiting.remove(&Listed::new(&lease.name.id));
         }
-        for (key, value) in own_labels(&lease) {
-            self.by_label.remove(key, value, id);
-        }
-        for (key, value) in &lease.tags {
-            self.by_tag.remove(key, value, id);
+        if let Some(lists) = &mut self.lists {
+            lists.remove(&lease);
         }
         if let Some(count) = self.selectors.get_mut(&lease.selector) {
             *count -= 1;
@@ -109,7 +117,7 @@ impl Leases {
         while self
             .ended
             .peek()
-            .is_some_and(|Reverse((_, id))| self.records.get(id).is_none())
+            .is_some_and(|Reverse((_, id))| !self.records.contains_key(id))
         {
             self.ended.pop();
         }
@@ -124,8 +132,10 @@ impl Leases {
         after: Option<&str>,
         limit: usize,
     ) -> Vec<&Arc<Lease>> {
-        let names = self.narrowest(query).unwrap_or(self.records.names());
-        let leases = self.records.of(names.after(after));
+        let lists = self.lists();
+        let names = lists.narrowest(query, &self.waiting);
+        let after = after.map(|name| Listed::new(&Arc::from(name)));
+        let leases = self.named(names.after(after.as_ref()));
         leases
             .filter(|lease| query.accepts(now, lease))
             .take(limit)
@@ -161,76 +171,34 @@ impl Leases {
         self.records.get(id).filter(|_| *ended <= then)
     }
 
-    /// The smallest set of names that all leases that match are in; `None`: all names.
-    fn narrowest(&self, query: &LeaseQuery) -> Option<&Sorted<Arc<str>>> {
-        const NOTHING: &Sorted<Arc<str>> = &Sorted::new();
-        let mut sets: Vec<&Sorted<Arc<str>>> = Vec::new();
-        for (key, value) in query.filter.equalities() {
-            let set = match (key, key.strip_prefix(TAG_PREFIX)) {
-                (_, Some(tag)) => self.by_tag.get(tag, value),
-                (CLIENT_KEY, _) if query.only_active => self.active_by_client.get(key, value),
-                (STATE_KEY | ENDED_KEY, _) => continue,
-                _ => self.by_label.get(key, value),
-            };
-            sets.push(set.unwrap_or(NOTHING));
+    /// The lists, made for this once where none are kept.
+    fn lists(&self) -> Cow<'_, Lists> {
+        match &self.lists {
+            Some(lists) => Cow::Borrowed(lists),
+            None => Cow::Owned(Lists::of(self.records.values())),
         }
-        for (key, value) in query.tag_filter.equalities() {
-            sets.push(self.by_tag.get(key, value).unwrap_or(NOTHING));
-        }
-        for (key, value) in query.filter.equalities() {
-            match LeaseState::named(value).filter(|_| key == STATE_KEY) {
-                Some(LeaseState::Scheduled | LeaseState::Pending) => sets.push(&self.waiting),
-                Some(LeaseState::Ready) => sets.push(&self.active),
-                Some(LeaseState::Ended) | None => {}
-            }
-        }
-        if query.only_active {
-            sets.push(&self.active);
-        }
-        sets.into_iter().min_by_key(|set| set.len())
     }
 
-    /// Puts a lease where lists look for it, as far as it is not there already.
-    fn index(&mut self, old: Option<&Lease>, lease: &Lease) {
-        let id = &lease.name.id;
+    /// The leases of these names, as far as there are such.
+    fn named<'a, 'n>(
+        &'a self,
+        names: impl Iterator<Item = &'n Listed>,
+    ) -> impl Iterator<Item = &'a Arc<Lease>> {
+        names.filter_map(|listed| self.records.get(listed.name()))
+    }
+
+    fn count(&mut self, old: Option<&Lease>, lease: &Lease) {
+        let is_active = |lease: &Lease| usize::from(lease.ended.is_none());
+        self.active += is_active(lease);
+        self.active -= old.map_or(0, is_active);
         if old.is_none() {
             *self.selectors.entry(lease.selector.clone()).or_default() += 1;
-            for (key, value) in own_labels(lease) {
-                self.by_label.insert(key, value, id.clone());
-            }
-            for (key, value) in &lease.tags {
-                self.by_tag.insert(key, value, id.clone());
-            }
         }
-        let had_exporter = old.is_some_and(|old| old.exporter.is_some());
-        if let Some(exporter) = lease.exporter.as_ref().filter(|_| !had_exporter) {
-            self.by_label.insert(EXPORTER_KEY, exporter, id.clone());
-        }
-        let (was_active, is_active) = (old.is_some_and(is_active), is_active(lease));
-        if was_active != is_active {
-            include(&mut self.active, id, is_active);
-        }
-        let (did_wait, waits) = (old.is_some_and(is_known_to_wait), is_known_to_wait(lease));
-        if did_wait != waits {
-            include(&mut self.waiting, id, waits);
-        }
-        let has_same_client = old.is_some_and(|old| old.client == lease.client);
-        if has_same_client && was_active == is_active {
-            return;
-        }
-        if let Some(old) = old.filter(|_| was_active) {
-            self.active_by_client.remove(CLIENT_KEY, &old.client, id);
-        }
-        if is_active {
-            self.active_by_client
-                .insert(CLIENT_KEY, &lease.client, id.clone());
-        }
-        if !has_same_client {
-            if let Some(old) = old {
-                self.by_label.remove(CLIENT_KEY, &old.client, id);
-            }
-            self.by_label.insert(CLIENT_KEY, &lease.client, id.clone());
-        }
+        match (old.is_some_and(is_known_to_wait), is_known_to_wait(lease)) {
+            (true, false) => self.waiting.remove(&Listed::new(&lease.name.id)),
+            (false, true) => self.waiting.insert(Listed::new(&lease.name.id)),
+            _ => false,
+        };
     }
 
     fn plan(&mut self, old: Option<&Lease>, lease: &Lease) {
@@ -268,21 +236,9 @@ impl Leases {
     }
 }
 
-fn is_active(lease: &Lease) -> bool {
-    lease.ended.is_none()
-}
-
 /// It has been looked at, and was told to wait.
 fn is_known_to_wait(lease: &Lease) -> bool {
     lease.is_waiting() && !lease.conditions.is_empty()
-}
-
-fn include(set: &mut Sorted<Arc<str>>, id: &Arc<str>, is_in: bool) {
-    if is_in {
-        set.insert(id.clone());
-    } else {
-        set.remove(&**id);
-    }
 }
 
 #[cfg(test)]
@@ -326,27 +282,16 @@ mod tests {
         let ended = handed_on.released(Timestamp::new(110, 0));
         let life = [new, waiting, held, handed_on, ended].map(Arc::new);
         for length in 1..=life.len() {
-            let mut leases = Leases::default();
+            let mut leases = Leases::new(true);
             for lease in life.iter().take(length) {
                 leases.put(lease);
             }
             leases.remove("one");
-            let Leases {
-                records,
-                active,
-                waiting,
-                active_by_client,
-                by_label,
-                ..
-            } = &leases;
-            assert!(records.iter().next().is_none(), "after {length} steps");
+            let lists = leases.lists.as_ref().unwrap();
+            assert!(leases.records.is_empty(), "after {length} steps");
+            assert_eq!(leases.active, 0, "after {length} steps");
             assert!(
-                active.is_empty() && waiting.is_empty(),
-                "after {length} steps"
-            );
-            let by_pair = [active_by_client, by_label, &leases.by_tag];
-            assert!(
-                by_pair.iter().all(|index| index.is_empty()),
+                leases.waiting.is_empty() && lists.is_empty(),
                 "after {length} steps"
             );
             assert!(leases.selectors.is_empty(), "after {length} steps");
@@ -360,7 +305,7 @@ mod tests {
 
     #[test]
     fn equal_selectors_are_kept_once() {
-        let mut leases = Leases::default();
+        let mut leases = Leases::new(true);
         leases.put(&Arc::new(lease("one")));
         leases.put(&Arc::new(lease("two")));
         let same = |leases: &Leases| leases.same_selector(&lease("three").selector);

@@ -10,8 +10,7 @@
 //! - `book`: the way in; every change is decided or settled, then applied
 //! - `decide`: from a command to the changes it makes
 //! - `namespace`: one namespace's records and what has to be looked at; of
-//!   `exporters`, `leases` (the indexes over them), `access` (policies) and `queue` (who
-//!   waits)
+//!   `exporters`, `leases` (and `lists` of them), `access` (policies) and `queue` (who waits)
 //! - `claim`: what one lease wants and may have, and which exporter is the best for it
 //! - `settle`: what follows from state and time; `verdict` says who can never be served
 //! - `query`: what lists are filtered by
@@ -33,6 +32,7 @@ mod index;
 mod labels;
 mod leases;
 mod life;
+mod lists;
 mod named;
 mod namespace;
 mod outlook;

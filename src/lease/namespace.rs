@@ -53,13 +53,13 @@ impl News {
 }
 
 impl Namespace {
-    /// An empty one. Whatever it is loaded with has to be looked at.
-    pub(super) fn new() -> Self {
+    /// An empty one, with lists of leases or without. Whatever it is loaded with has to be looked at.
+    pub(super) fn new(with_lists: bool) -> Self {
         Self {
             exporters: Exporters::default(),
             clients: Named::default(),
             policies: Policies::default(),
-            leases: Leases::default(),
+            leases: Leases::new(with_lists),
             queue: Queue::default(),
             news: News {
                 everything: true,

@@ -111,7 +111,7 @@ impl Store {
         let writer = Writer {
             engine,
             settings: chosen,
-            book,
+            book: book.without_lists(),
             published: published.clone(),
             clock: clock.clone(),
             observer,

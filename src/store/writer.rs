@@ -33,7 +33,8 @@ pub struct Writer<E> {
     pub engine: E,
     /// What the book goes by, or is to go by from now on.
     pub settings: watch::Receiver<Settings>,
-    /// What the writer works on: the published book and what is not committed yet.
+    /// What the writer works on: the published book, without its lists, and what is not committed
+    /// yet.
     pub book: Book,
     pub published: Arc<Published>,
     pub clock: Clock,
@@ -203,7 +204,7 @@ impl<E: Engine> Writer<E> {
     /// Forgets what was decided and not committed.
     async fn go_back(&mut self) {
         let published = self.published.clone();
-        match aside(move || published.read(Book::clone)).await {
+        match aside(move || published.read(|book| book.clone().without_lists())).await {
             Ok(book) => self.book = book,
             // What is kept is known for certain, wherever this stopped.
             Err(_) => self.in_doubt = true,
@@ -219,7 +220,7 @@ impl<E: Engine> Writer<E> {
                 published.read(|book| (book.revision(), book.records().collect()));
             let book = engine::book(Snapshot { revision, records }, settings);
             published.replace(book.clone());
-            book
+            book.without_lists()
         });
         match done.await {
             Ok(book) => self.book = book,
@@ -242,7 +243,7 @@ impl<E: Engine> Writer<E> {
             let commit = self.published.publish(&changes, book.revision(), now);
             self.observer.published(&commit);
         }
-        self.book = book;
+        self.book = book.without_lists();
         self.in_doubt = false;
         Ok(())
     }

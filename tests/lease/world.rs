@@ -25,7 +25,7 @@ impl World {
         let writer = Book::new(settings.clone());
         Self {
             published: writer.clone(),
-            writer,
+            writer: writer.without_lists(),
             settings,
             now: EPOCH,
             changes: Vec::new(),
@@ -80,7 +80,7 @@ impl World {
         }
         book.committed(self.published.revision());
         self.published = book.clone();
-        self.writer = book;
+        self.writer = book.without_lists();
         self.settle();
     }
 
