@@ -13,7 +13,7 @@ use super::engine::{self, CommitError, Engine, EngineError, Snapshot};
 use super::observer::{Attempt, Observer, Outcome};
 use super::published::Published;
 use super::{Clock, StoreError};
-use crate::lease::{Book, Change, Command, Kind, Name, Record, Settings, Timestamp};
+use crate::lease::{Book, Change, Command, Kind, Name, Record, Refusal, Settings, Timestamp};
 
 /// A command, and who waits for its outcome.
 pub struct Job {
@@ -150,7 +150,8 @@ impl<E: Engine> Writer<E> {
                     };
                     for (job, outcome) in batch.drain(..).zip(outcomes) {
                         // Whoever asked may have gone; the command counts all the same.
-                        let _ = job.answer.send(outcome.map(|()| kept));
+                        let refused = |refusal: Box<Refusal>| StoreError::Refused(*refusal);
+                        let _ = job.answer.send(outcome.map(|()| kept).map_err(refused));
                     }
                     return Ok(());
                 }
@@ -185,12 +186,12 @@ impl<E: Engine> Writer<E> {
         &mut self,
         now: Timestamp,
         batch: &[Job],
-    ) -> (Vec<Change>, Vec<Result<(), StoreError>>) {
+    ) -> (Vec<Change>, Vec<Result<(), Box<Refusal>>>) {
         let mut changes = self.book.settle(now);
         let mut outcomes = Vec::with_capacity(batch.len());
         for job in batch {
             let decided = self.book.decide(now, &job.command);
-            outcomes.push(decided.map_err(StoreError::Refused).map(|decided| {
+            outcomes.push(decided.map_err(Box::new).map(|decided| {
                 for change in &decided {
                     self.book.apply(change);
                 }
