@@ -4,9 +4,9 @@
 //! any of this.
 
 use std::ops::Range;
-use std::sync::Arc;
+use std::sync::{Arc, PoisonError, RwLock, RwLockReadGuard};
 
-use quick_cache::sync::Cache;
+use quick_cache::unsync::Cache;
 
 use super::convert::{self, ExporterLabels};
 use crate::lease::{Lease, Timestamp, Views};
@@ -25,9 +25,12 @@ const CLOCK: &[u8] = br#""effectiveDuration":"#;
 /// Writes leases, and remembers how.
 pub struct Encoder {
     labels: Arc<ExporterLabels>,
-    /// By the address of the record, which its encoding keeps in place.
-    known: Cache<usize, Arc<Encoding>>,
+    /// Locked once for a page: looking up what is known is cheaper than a lock.
+    known: RwLock<Known>,
 }
+
+/// By the address of the record, which its encoding keeps in place.
+type Known = Cache<usize, Encoding>;
 
 /// One record.
 struct Encoding {
@@ -43,7 +46,7 @@ impl Encoder {
     pub fn new(labels: Arc<ExporterLabels>) -> Self {
         Self {
             labels,
-            known: Cache::new(CAPACITY),
+            known: RwLock::new(Cache::new(CAPACITY)),
         }
     }
 
@@ -57,7 +60,7 @@ impl Encoder {
         views: &mut Views<'_>,
     ) -> Result<Vec<u8>, serde_json::Error> {
         let mut json = Vec::new();
-        self.write(lease, views, &mut json)?;
+        drop(self.write(self.known(), lease, views, &mut json)?);
         Ok(json)
     }
 
@@ -73,39 +76,51 @@ impl Encoder {
     ) -> Result<Vec<u8>, serde_json::Error> {
         let mut json = Vec::with_capacity((leases.len() + 1) * LIKELY_LENGTH);
         json.extend_from_slice(br#"{"leases":["#);
+        let mut known = self.known();
         for (index, lease) in leases.iter().enumerate() {
             if index > 0 {
                 json.push(b',');
             }
-            self.write(lease, views, &mut json)?;
+            known = self.write(known, lease, views, &mut json)?;
         }
+        drop(known);
         json.extend_from_slice(br#"],"nextPageToken":"#);
         json::to_writer(&mut json, next_page_token)?;
         json.push(b'}');
         Ok(json)
     }
 
-    fn write(
-        &self,
+    /// Writes one lease, and gives the lock back for the next. What is not known yet is not encoded
+    /// under it.
+    fn write<'k>(
+        &'k self,
+        known: RwLockReadGuard<'k, Known>,
         lease: &Arc<Lease>,
         views: &mut Views<'_>,
         to: &mut Vec<u8>,
-    ) -> Result<(), serde_json::Error> {
-        let address = Arc::as_ptr(lease).addr();
+    ) -> Result<RwLockReadGuard<'k, Known>, serde_json::Error> {
+        let (now, address) = (views.now(), Arc::as_ptr(lease).addr());
+        let encoding = known.get(&address);
         let is_good =
-            |known: &Arc<Encoding>| Arc::ptr_eq(&known.lease, lease) && views.now() < known.until;
-        if let Some(known) = self.known.get(&address).filter(is_good) {
-            known.write(views.now(), to);
-            return Ok(());
+            |encoding: &&Encoding| Arc::ptr_eq(&encoding.lease, lease) && now < encoding.until;
+        if let Some(encoding) = encoding.filter(is_good) {
+            encoding.write(now, to);
+            return Ok(known);
         }
-        if !lease.stands(views.now()) {
-            let message = self.labels.lease(lease, views.lease(lease));
-            return json::to_writer(to, &message);
+        drop(known);
+        if lease.stands(now) {
+            let new = self.encode(lease, views)?;
+            new.write(now, to);
+            let mut known = self.known.write().unwrap_or_else(PoisonError::into_inner);
+            known.insert(address, new);
+        } else {
+            json::to_writer(to, &self.labels.lease(lease, views.lease(lease)))?;
         }
-        let new = Arc::new(self.encode(lease, views)?);
-        new.write(views.now(), to);
-        self.known.insert(address, new);
-        Ok(())
+        Ok(self.known())
+    }
+
+    fn known(&self) -> RwLockReadGuard<'_, Known> {
+        self.known.read().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn encode(
