@@ -69,7 +69,7 @@ impl Book {
     }
 
     /// The same book for somebody who decides and lists no leases: it does without what lists are
-    /// found by. They are right all the same, but made from all leases each time.
+    /// found by. They are right all the same, but all leases are gone through each time.
     #[must_use]
     pub fn without_lists(mut self) -> Self {
         self.keeps_lists = false;

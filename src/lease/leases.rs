@@ -1,13 +1,12 @@
 //! The leases of one namespace: found by name and by when something happens to them. Knows nothing
 //! of exporters and of who may have what.
 
-use std::borrow::Cow;
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;
 use std::sync::Arc;
 
 use super::hash::Map;
-use super::lists::{Listed, Lists, Names};
+use super::lists::{Found, Listed, Lists, Member, Names};
 use super::query::LeaseQuery;
 use super::record::Lease;
 use super::selector::Selector;
@@ -21,7 +20,7 @@ pub(super) struct Leases {
     active: usize,
     /// The names of those that are known to wait.
     waiting: Names,
-    /// None in a book that only decides: whoever lists its leases waits until they are made.
+    /// None in a book that only decides: whoever lists its leases waits until all are sorted.
     lists: Option<Lists>,
     /// Every selector, with how many leases have it.
     selectors: Map<Arc<Selector>, usize>,
@@ -62,7 +61,12 @@ impl Leases {
 
     /// All of them, by name.
     pub(super) fn by_name(&self) -> Vec<&Arc<Lease>> {
-        self.named(self.lists().all().iter()).collect()
+        if let Some(lists) = &self.lists {
+            return self.named(lists.all().iter()).collect();
+        }
+        let mut leases: Vec<&Arc<Lease>> = self.records.values().collect();
+        leases.sort_by_key(|lease| &lease.name.id);
+        leases
     }
 
     /// Those that are known to wait, by name.
@@ -132,14 +136,25 @@ impl Leases {
         after: Option<&str>,
         limit: usize,
     ) -> Vec<&Arc<Lease>> {
-        let lists = self.lists();
-        let names = lists.narrowest(query, &self.waiting);
+        let is_behind = |lease: &&Arc<Lease>| after.is_none_or(|after| *lease.name.id > *after);
+        let fits = |lease: &&Arc<Lease>| query.accepts(now, lease);
+        let Some(lists) = &self.lists else {
+            let mut leases = self.by_name();
+            leases.retain(|lease| is_behind(lease) && fits(lease));
+            leases.truncate(limit);
+            return leases;
+        };
         let after = after.map(|name| Listed::new(&Arc::from(name)));
-        let leases = self.named(names.after(after.as_ref()));
-        leases
-            .filter(|lease| query.accepts(now, lease))
-            .take(limit)
-            .collect()
+        match lists.narrowest(query, &self.waiting) {
+            Found::Names(names) => {
+                let leases = self.named(names.after(after.as_ref()));
+                leases.filter(fits).take(limit).collect()
+            }
+            Found::Active(active) => {
+                let leases = active.after(after.as_ref()).map(Member::lease);
+                leases.filter(fits).take(limit).collect()
+            }
+        }
     }
 
     /// When something next happens to a lease of itself: it is due, it ends, or it is forgotten.
@@ -169,14 +184,6 @@ impl Leases {
     pub(super) fn ended_by(&self, then: Timestamp) -> Option<&Arc<Lease>> {
         let Reverse((ended, id)) = self.ended.peek()?;
         self.records.get(id).filter(|_| *ended <= then)
-    }
-
-    /// The lists, made for this once where none are kept.
-    fn lists(&self) -> Cow<'_, Lists> {
-        match &self.lists {
-            Some(lists) => Cow::Borrowed(lists),
-            None => Cow::Owned(Lists::of(self.records.values())),
-        }
     }
 
     /// The leases of these names, as far as there are such.

@@ -1,6 +1,7 @@
 //! Where lists of leases are found: the names of one namespace's leases, by what a filter may ask
 //! for. Knows nothing of what happens to a lease.
 
+use std::borrow::Borrow;
 use std::cmp::Ordering;
 use std::sync::Arc;
 
@@ -25,13 +26,20 @@ pub(super) struct Listed {
     name: Arc<str>,
 }
 
+/// A lease among those that have not ended: most lists are of these, and need not look it up.
+#[derive(Clone)]
+pub(super) struct Member {
+    name: Listed,
+    lease: Arc<Lease>,
+}
+
 /// Only whoever lists leases needs any of this, and it is the larger half of what a change to one costs:
 /// a book that only decides goes without.
 #[derive(Clone, Default)]
 pub(super) struct Lists {
     all: Names,
-    /// Of those that have not ended.
-    active: Names,
+    /// Those that have not ended, as they are.
+    active: Sorted<Member>,
     by_client: Map<Arc<str>, OfClient>,
     by_exporter: Map<Arc<str>, Names>,
     /// By the other labels that a filter sees.
@@ -45,6 +53,12 @@ struct OfClient {
     all: Names,
     /// Of those that have not ended.
     active: Names,
+}
+
+/// Where leases that match are found, and others.
+pub(super) enum Found<'a> {
+    Names(&'a Names),
+    Active(&'a Sorted<Member>),
 }
 
 const NOTHING: &Names = &Sorted::new();
@@ -85,14 +99,53 @@ impl PartialOrd for Listed {
     }
 }
 
-impl Lists {
-    /// The lists of these leases.
-    pub(super) fn of<'a>(leases: impl Iterator<Item = &'a Arc<Lease>>) -> Self {
-        let mut lists = Self::default();
-        leases.for_each(|lease| lists.put(None, lease));
-        lists
+impl Member {
+    pub(super) fn lease(&self) -> &Arc<Lease> {
+        &self.lease
+    }
+}
+
+impl Borrow<Listed> for Member {
+    fn borrow(&self) -> &Listed {
+        &self.name
+    }
+}
+
+impl PartialEq for Member {
+    /// Members are told apart by their names, as in every list.
+    fn eq(&self, other: &Self) -> bool {
+        self.name == other.name
+    }
+}
+
+impl Eq for Member {}
+
+impl Ord for Member {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.name.cmp(&other.name)
+    }
+}
+
+impl PartialOrd for Member {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
     }
 
+    fn lt(&self, other: &Self) -> bool {
+        self.name < other.name
+    }
+}
+
+impl Found<'_> {
+    fn len(&self) -> usize {
+        match self {
+            Self::Names(names) => names.len(),
+            Self::Active(active) => active.len(),
+        }
+    }
+}
+
+impl Lists {
     /// All names.
     pub(super) fn all(&self) -> &Names {
         &self.all
@@ -100,7 +153,7 @@ impl Lists {
 
     /// Puts a lease, which was `old` before, where it is looked for, as far as it is not there
     /// already.
-    pub(super) fn put(&mut self, old: Option<&Lease>, lease: &Lease) {
+    pub(super) fn put(&mut self, old: Option<&Lease>, lease: &Arc<Lease>) {
         let id = &Listed::new(&lease.name.id);
         if old.is_none() {
             self.all.insert(id.clone());
@@ -117,10 +170,14 @@ impl Lists {
             names.insert(id.clone());
         }
         let (was_active, is_active) = (old.is_some_and(is_active), is_active(lease));
-        if was_active && !is_active {
-            self.active.remove(id);
-        } else if is_active && !was_active {
-            self.active.insert(id.clone());
+        let member = || Member {
+            name: id.clone(),
+            lease: lease.clone(),
+        };
+        match (was_active, is_active) {
+            (false, true) => drop(self.active.insert(member())),
+            (true, true) => self.active.replace(member()),
+            (_, false) => drop(self.active.remove(id)),
         }
         let had_client = old.filter(|old| old.client == lease.client);
         if had_client.is_some() && was_active == is_active {
@@ -173,9 +230,8 @@ impl Lists {
         }
     }
 
-    /// The fewest names among which all leases that match are. `waiting` are those of leases that
-    /// wait.
-    pub(super) fn narrowest<'a>(&'a self, query: &LeaseQuery, waiting: &'a Names) -> &'a Names {
+    /// The fewest leases among which all that match are. `waiting` are the names of those that wait.
+    pub(super) fn narrowest<'a>(&'a self, query: &LeaseQuery, waiting: &'a Names) -> Found<'a> {
         let of_filter = query.filter.equalities().flat_map(|(key, value)| {
             let own = match (key, key.strip_prefix(TAG_PREFIX)) {
                 (_, Some(tag)) => self.by_tag.get(tag, value),
@@ -191,19 +247,20 @@ impl Lists {
                 (ENDED_KEY, _) => return None,
                 _ => self.by_label.get(key, value),
             };
-            Some(own.unwrap_or(NOTHING))
+            Some(Found::Names(own.unwrap_or(NOTHING)))
         });
         let of_tags = query.tag_filter.equalities();
         let of_tags = of_tags.map(|(key, value)| self.by_tag.get(key, value).unwrap_or(NOTHING));
-        let active = query.only_active.then_some(&self.active);
-        let sets = of_filter.chain(of_tags).chain(active);
-        sets.min_by_key(|names| names.len()).unwrap_or(&self.all)
+        let active = query.only_active.then_some(Found::Active(&self.active));
+        let sets = of_filter.chain(of_tags.map(Found::Names)).chain(active);
+        sets.min_by_key(Found::len)
+            .unwrap_or(Found::Names(&self.all))
     }
 
-    fn in_state<'a>(&'a self, name: &str, waiting: &'a Names) -> Option<&'a Names> {
+    fn in_state<'a>(&'a self, name: &str, waiting: &'a Names) -> Option<Found<'a>> {
         match LeaseState::named(name)? {
-            LeaseState::Scheduled | LeaseState::Pending => Some(waiting),
-            LeaseState::Ready => Some(&self.active),
+            LeaseState::Scheduled | LeaseState::Pending => Some(Found::Names(waiting)),
+            LeaseState::Ready => Some(Found::Active(&self.active)),
             LeaseState::Ended => None,
         }
     }

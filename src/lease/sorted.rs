@@ -115,6 +115,17 @@ impl<T: Ord> Sorted<T> {
         true
     }
 
+    /// Puts a member in the place of the one that is equal to it, if there is one.
+    pub(super) fn replace(&mut self, member: T) {
+        let at = self.chunk_of(&member);
+        if let Some(chunk) = self.chunks.get_mut(at)
+            && let Ok(place) = place(chunk, &member)
+            && let Some(present) = chunk.get_mut(place)
+        {
+            *present = member;
+        }
+    }
+
     /// Takes the first member out.
     pub(super) fn pop_first(&mut self) -> Option<T>
     where
