@@ -7,7 +7,9 @@
 
 use std::borrow::Cow;
 
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::explain::{explain, invalid, unknown};
 use super::fields::{Entry, Given, Node, Trouble};
@@ -15,14 +17,14 @@ use super::mask;
 use super::matcher::decode;
 use super::row::{Binding, Body, Field, Kind, Message};
 use crate::fault::Fault;
-use crate::proto::json::MAXIMUM_DEPTH;
+use crate::proto::json::{self, MAXIMUM_DEPTH};
 
 /// Binds a request. `captures` are the raw texts of the row's captures, `query` is the raw query
 /// string, `body` the whole body, of which it is known that it calls itself JSON if it is not empty.
 ///
 /// # Errors
 /// INVALID_ARGUMENT, naming the field by its JSON path or the query parameter.
-pub fn bind<'a, M: DeserializeOwned + PartialEq>(
+pub fn bind<'a, M: DeserializeOwned + Serialize>(
     binding: &'static Binding,
     captures: impl Iterator<Item = &'a str>,
     query: Option<&str>,
@@ -35,7 +37,7 @@ pub fn bind<'a, M: DeserializeOwned + PartialEq>(
 ///
 /// # Errors
 /// As [`bind`].
-pub fn content<'a, M: DeserializeOwned + PartialEq>(
+pub fn content<'a, M: DeserializeOwned + Serialize>(
     binding: &'static Binding,
     captures: impl Iterator<Item = &'a str>,
     query: Option<&str>,
@@ -78,20 +80,21 @@ pub fn content<'a, M: DeserializeOwned + PartialEq>(
         entries.sort_by(|a, b| a.order().cmp(b.order()));
         refuse_twice(&entries)?;
     }
-    let message = read(&entries, binding.request)?;
-    refuse_disagreement(&message, entries, binding.request)?;
-    Ok(message)
+    read(&entries, binding.request)
 }
 
 /// Reads a message from what is given for its fields. The way of the field that is wrong is looked
 /// for only once something is wrong.
-fn read<M: DeserializeOwned>(entries: &[Entry], request: &'static Message) -> Result<M, Fault> {
-    let root = || Node::root(entries, request);
+fn read<M: DeserializeOwned + Serialize>(
+    entries: &[Entry],
+    request: &'static Message,
+) -> Result<M, Fault> {
+    let root = || Node::root(entries, Some(request), agree::<M>);
     M::deserialize(root()).or_else(|_| {
         serde_path_to_error::deserialize(root()).map_err(|error| {
             let path = error.path().to_string();
             let trouble = match error.into_inner() {
-                Trouble::Text(text) if has_space(entries, &path) => Trouble::Text(format!(
+                Trouble::Text(text) if had_plus(entries, &path) => Trouble::Text(format!(
                     "{text}; in a query `+` is a space, and %2B is a plus"
                 )),
                 trouble => trouble,
@@ -101,35 +104,31 @@ fn read<M: DeserializeOwned>(entries: &[Entry], request: &'static Message) -> Re
     })
 }
 
-/// A field of this way is given text with a space in it, which may have been meant as a plus.
-fn has_space(entries: &[Entry], path: &str) -> bool {
-    entries.iter().any(|entry| {
-        let is_spaced = matches!(&entry.given, Given::Text(text) if text.contains(' '));
-        is_spaced && dotted(&entry.path) == path
-    })
+/// A field of this way is given by a query with a plus in it, which may have been meant as one.
+fn had_plus(entries: &[Entry], path: &str) -> bool {
+    let mut entries = entries.iter();
+    entries.any(|entry| entry.had_plus && dotted(&entry.path) == path)
 }
 
-/// Holds the body's values for fields that the path binds against the path's. They are equal if the
-/// request comes out the same with the one as with the other, whatever their spelling.
-fn refuse_disagreement<M: DeserializeOwned + PartialEq>(
-    message: &M,
-    mut entries: Vec<Entry>,
-    request: &'static Message,
-) -> Result<(), Fault> {
-    while let Some(index) = entries.iter().position(|entry| entry.is_in_body.take()) {
-        let bound = entries.remove(index);
-        if *message != read(&entries, request)? {
-            let text = match &bound.given {
-                Given::Text(text) => text.as_ref(),
-                Given::Json(_) | Given::Bytes(_) | Given::Paths(_) => "something else",
-            };
-            let description =
-                format!("the path says {text:?}, the request body something else; leave it out");
-            return Err(invalid(dotted(&bound.path), description));
-        }
-        entries.insert(index, bound);
+/// Holds a value of the body for a field that the path binds against the path's. They agree if a
+/// request of nothing but the one is written like a request of nothing but the other, however the
+/// two are spelled.
+fn agree<M: DeserializeOwned + Serialize>(bound: &Entry, value: &Value) -> Result<(), Trouble> {
+    let written = |entry: &Entry| {
+        let alone = Node::root(std::slice::from_ref(entry), None, agree::<M>);
+        json::to_vec(&M::deserialize(alone)?).map_err(Trouble::Json)
+    };
+    let in_body = Entry::new(&*bound.path, Given::Value(value));
+    if written(&in_body)? == written(bound)? {
+        return Ok(());
     }
-    Ok(())
+    let text = match &bound.given {
+        Given::Text(text) => text.as_ref(),
+        _ => "something else",
+    };
+    Err(Trouble::Text(format!(
+        "the path says {text:?}, the request body something else; leave it out"
+    )))
 }
 
 /// The field that a body of JSON is, and the body.
@@ -142,10 +141,7 @@ fn json_of<'b>(binding: &'static Binding, body: &'b [u8]) -> Result<Option<Json<
         // Not JSON.
         Body::Raw { .. } => Ok(None),
         Body::All => Ok((!text.is_empty()).then_some((&[], body))),
-        Body::Field(field) => {
-            let says_something = !text.is_empty() && text != b"null";
-            Ok(says_something.then_some((std::slice::from_ref(field), body)))
-        }
+        Body::Field(field) => Ok((!text.is_empty()).then_some((std::slice::from_ref(field), body))),
         Body::None => {
             let nothing = text
                 .strip_prefix(b"{")
@@ -174,7 +170,9 @@ fn parameter<'q>(binding: &Binding, pair: &'q str) -> Result<Entry<'q>, Fault> {
         Some(mask) if path == [mask] => Given::Paths(mask::explicit(binding, &value)?),
         _ => Given::Text(value),
     };
-    Ok(Entry::new(path, given))
+    let mut entry = Entry::new(path, given);
+    entry.had_plus = raw_value.contains('+');
+    Ok(entry)
 }
 
 fn form_text(raw: &str) -> Result<Cow<'_, str>, &'static str> {

@@ -2,11 +2,11 @@
 //! types of its own: it answers whatever type it is asked for.
 
 use std::borrow::Cow;
-use std::cell::Cell;
 use std::fmt;
 
 use serde::de::value::{BorrowedStrDeserializer, SeqDeserializer};
 use serde::de::{self, DeserializeSeed, Deserializer, Error as _, MapAccess, SeqAccess, Visitor};
+use serde_json::Value;
 
 use super::merge::Merged;
 use super::row::{Field, Kind, Message};
@@ -18,8 +18,8 @@ pub struct Entry<'a> {
     /// From the request message to the field; empty for the message itself.
     pub path: Cow<'a, [&'static Field]>,
     pub given: Given<'a>,
-    /// The path gives it, and the body, when it was read, gave a value too.
-    pub is_in_body: Cell<bool>,
+    /// The query spelled it with `+`, which is a space there.
+    pub had_plus: bool,
 }
 
 /// What is given for a field.
@@ -29,6 +29,8 @@ pub enum Given<'a> {
     Text(Cow<'a, str>),
     /// Bytes of the body that claim to be JSON.
     Json(&'a [u8]),
+    /// A value out of the body's JSON.
+    Value(&'a Value),
     /// Bytes of the body as they are, for a field of bytes.
     Bytes(&'a [u8]),
     /// The paths of a `google.protobuf.FieldMask`, in proto names.
@@ -47,7 +49,7 @@ impl<'a> Entry<'a> {
         Self {
             path: path.into(),
             given,
-            is_in_body: Cell::new(false),
+            had_plus: false,
         }
     }
 
@@ -74,29 +76,40 @@ impl de::Error for Trouble {
     }
 }
 
+/// Holds the value that the body gives for a field against what the path gives for it, and says what
+/// is wrong if they differ.
+pub type Agree = fn(&Entry, &Value) -> Result<(), Trouble>;
+
 /// The entries of one message or one field: those whose path starts with the same `depth` fields.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy)]
 pub struct Node<'a> {
     /// Sorted and not empty, except at the root.
     entries: &'a [Entry<'a>],
     depth: usize,
     /// The message that this node is, where it is one.
     message: Option<&'static Message>,
+    agree: Agree,
 }
 
 impl<'a> Node<'a> {
-    /// The whole request.
-    pub fn root(entries: &'a [Entry<'a>], message: &'static Message) -> Self {
+    /// The whole request. Without its message nothing in the body can be set by the path.
+    pub fn root(entries: &'a [Entry<'a>], message: Option<&'static Message>, agree: Agree) -> Self {
         Self {
             entries,
             depth: 0,
-            message: Some(message),
+            message,
+            agree,
         }
     }
 
     /// A node for each field of this message that something is given for.
     pub fn fields(self) -> impl Iterator<Item = (&'static Field, Self)> {
-        let Self { entries, depth, .. } = self;
+        let Self {
+            entries,
+            depth,
+            agree,
+            ..
+        } = self;
         let groups = entries.chunk_by(move |a, b| a.path.get(depth) == b.path.get(depth));
         groups.filter_map(move |entries| {
             let field = *entries.first()?.path.get(depth)?;
@@ -110,6 +123,7 @@ impl<'a> Node<'a> {
                     entries,
                     depth: depth + 1,
                     message,
+                    agree,
                 },
             ))
         })
@@ -125,11 +139,11 @@ impl<'a> Node<'a> {
         self.own().is_some()
     }
 
-    /// Notes that the body gives a value for this field, too.
-    pub fn is_in_body(self) {
-        if let Some(entry) = self.entries.first() {
-            entry.is_in_body.set(true);
-        }
+    /// Holds the body's value for this field against what is given for it.
+    pub fn agrees_with(self, value: &Value) -> Result<(), Trouble> {
+        self.entries
+            .first()
+            .map_or(Ok(()), |bound| (self.agree)(bound, value))
     }
 
     /// What is given for the node itself, not for fields inside it.
@@ -161,10 +175,13 @@ macro_rules! answer {
                 Some(Given::Json(bytes)) => match (&self.entries[1..], self.message) {
                     ([], _) | (_, None) => read_json(bytes, |json| json.$method($($arg,)* visitor)),
                     (entries, Some(message)) => {
-                        let captured = Node { entries, depth: self.depth, message: Some(message) };
-                        read_json(bytes, |json| Merged { json, captured, message }.$method($($arg,)* visitor))
+                        let captured = Node { entries, ..self };
+                        read_json(bytes, |json| Merged { inner: json, captured, message }.$method($($arg,)* visitor))
                     }
                 },
+                Some(Given::Value(value)) => {
+                    Strict::new(*value, json::Options::default()).$method($($arg,)* visitor).map_err(Trouble::Json)
+                }
                 Some(Given::Bytes(bytes)) => Raw(bytes).$method($($arg,)* visitor),
                 Some(Given::Paths(paths)) => Paths(paths).$method($($arg,)* visitor),
                 Some(Given::Text(_)) => Text { entries: self.entries }.$method($($arg,)* visitor),
@@ -304,7 +321,7 @@ impl<'a> Text<'a> {
     fn first(&self) -> Option<&'a str> {
         match &self.entries.first()?.given {
             Given::Text(text) => Some(text),
-            Given::Json(_) | Given::Bytes(_) | Given::Paths(_) => None,
+            Given::Json(_) | Given::Value(_) | Given::Bytes(_) | Given::Paths(_) => None,
         }
     }
 }

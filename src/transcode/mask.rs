@@ -99,11 +99,18 @@ struct Keys<'a> {
 }
 
 impl Keys<'_> {
+    /// Adds the message or field itself, unless something inside it is not to be changed.
     fn push(&mut self) {
-        let names: Vec<&str> = self.path.iter().map(|field| field.name).collect();
-        if !names.is_empty() {
-            self.paths.push(names.join("."));
+        let inside = |path: &[&Field]| {
+            path.get(1..)
+                .is_some_and(|path| path.starts_with(self.path))
+        };
+        let mut captures = self.binding.captures.iter();
+        if captures.any(|capture| inside(capture.path)) || self.path.is_empty() {
+            return;
         }
+        let names: Vec<&str> = self.path.iter().map(|field| field.name).collect();
+        self.paths.push(names.join("."));
     }
 
     /// It names the resource, and is not to be changed: the path binds it, or it is an IDENTIFIER.
@@ -182,7 +189,7 @@ impl<'de> Visitor<'de> for Keys<'_> {
 
 #[cfg(test)]
 mod tests {
-    use serde::Deserialize;
+    use serde::{Deserialize, Serialize};
 
     use super::super::bind::bind;
     use super::super::row::Capture;
@@ -227,7 +234,7 @@ mod tests {
         mask: Some(&REQUEST.fields[1]),
     };
 
-    #[derive(Debug, PartialEq, Deserialize)]
+    #[derive(Deserialize, Serialize)]
     #[serde(rename_all = "camelCase")]
     struct Request {
         thing: serde_json::Value,

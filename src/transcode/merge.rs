@@ -1,21 +1,32 @@
 //! A body's JSON object with fields that the path binds inside it. The path's values are set; where
-//! a body gives one of them too, that is noted: it must agree (AIP-127).
+//! a body gives one of them too, it must agree (AIP-127).
 
 use std::borrow::Cow;
 
 use serde::de::value::BorrowedStrDeserializer;
 use serde::de::{
-    DeserializeSeed, Deserializer, Error as _, IgnoredAny, IntoDeserializer, MapAccess, Visitor,
+    self, DeserializeSeed, Deserializer, Error as _, IntoDeserializer, MapAccess, Visitor,
 };
 
-use super::fields::Node;
+use super::fields::{Node, Trouble};
 use super::row::Message;
+use crate::proto::json::Buffer;
 
-/// JSON of a message, and what is captured for its fields.
-pub struct Merged<'a, D> {
-    pub json: D,
+/// JSON of a message, or who reads it, and what is captured for the message's fields.
+pub struct Merged<'a, T> {
+    pub inner: T,
     pub captured: Node<'a>,
     pub message: &'static Message,
+}
+
+impl<'a, T> Merged<'a, T> {
+    fn around<U>(&self, inner: U) -> Merged<'a, U> {
+        Merged {
+            inner,
+            captured: self.captured,
+            message: self.message,
+        }
+    }
 }
 
 impl<'de, D: Deserializer<'de>> Deserializer<'de> for Merged<'de, D> {
@@ -26,7 +37,8 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Merged<'de, D> {
     }
 
     fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, D::Error> {
-        visitor.visit_some(self)
+        let visitor = self.around(visitor);
+        self.inner.deserialize_option(visitor)
     }
 
     fn deserialize_struct<V: Visitor<'de>>(
@@ -35,16 +47,8 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Merged<'de, D> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, D::Error> {
-        let (captured, message) = (self.captured, self.message);
-        self.json.deserialize_struct(
-            name,
-            fields,
-            MergedVisitor {
-                visitor,
-                captured,
-                message,
-            },
-        )
+        let visitor = self.around(visitor);
+        self.inner.deserialize_struct(name, fields, visitor)
     }
 
     serde::forward_to_deserialize_any! {
@@ -53,17 +57,25 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Merged<'de, D> {
     }
 }
 
-struct MergedVisitor<'a, V> {
-    visitor: V,
-    captured: Node<'a>,
-    message: &'static Message,
-}
-
-impl<'de, V: Visitor<'de>> Visitor<'de> for MergedVisitor<'de, V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for Merged<'de, V> {
     type Value = V::Value;
 
     fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        self.visitor.expecting(f)
+        self.inner.expecting(f)
+    }
+
+    /// Null leaves unset what the path does not set.
+    fn visit_none<E: de::Error>(self) -> Result<V::Value, E> {
+        self.inner.visit_some(self.captured).map_err(E::custom)
+    }
+
+    fn visit_unit<E: de::Error>(self) -> Result<V::Value, E> {
+        self.visit_none()
+    }
+
+    fn visit_some<D: Deserializer<'de>>(self, json: D) -> Result<V::Value, D::Error> {
+        let json = self.around(json);
+        self.inner.visit_some(json)
     }
 
     fn visit_map<A: MapAccess<'de>>(self, json: A) -> Result<V::Value, A::Error> {
@@ -78,7 +90,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for MergedVisitor<'de, V> {
             value: None,
             message: self.message,
         };
-        self.visitor.visit_map(fields)
+        self.inner.visit_map(fields)
     }
 }
 
@@ -123,15 +135,35 @@ impl<'de, A: MapAccess<'de>> MapAccess<'de> for MergedFields<'de, A> {
             (Some(json), None) => json.next_value_seed(seed),
             (Some(json), Some(captured)) if captured.is_given() => {
                 // Null is no value to disagree about.
-                if json.next_value::<Option<IgnoredAny>>()?.is_some() {
-                    captured.is_in_body();
+                let given: Option<Buffer> = json.next_value()?;
+                let agreed = given.map_or(Ok(()), |Buffer(value)| captured.agrees_with(&value));
+                match agreed {
+                    Ok(()) => seed.deserialize(captured),
+                    Err(trouble) => seed.deserialize(Refused(trouble)),
                 }
-                seed.deserialize(captured).map_err(A::Error::custom)
+                .map_err(A::Error::custom)
             }
             (Some(json), Some(captured)) => json.next_value_seed(MergedSeed { seed, captured }),
             (None, Some(captured)) => seed.deserialize(captured).map_err(A::Error::custom),
             (None, None) => Err(A::Error::custom("a value was read before its name")),
         }
+    }
+}
+
+/// A value that is refused however it is read: what reads it knows where it is.
+struct Refused(Trouble);
+
+impl<'de> Deserializer<'de> for Refused {
+    type Error = Trouble;
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, Trouble> {
+        Err(self.0)
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf unit
+        unit_struct newtype_struct seq tuple tuple_struct map struct option enum identifier
+        ignored_any
     }
 }
 
@@ -175,7 +207,7 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for MergedSeed<'de, S> {
             return Err(D::Error::custom("the path binds this field"));
         };
         self.seed.deserialize(Merged {
-            json,
+            inner: json,
             captured: self.captured,
             message,
         })

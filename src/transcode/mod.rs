@@ -140,7 +140,7 @@ impl Head {
     }
 
     /// The request, once its body is there.
-    async fn read<M: DeserializeOwned + PartialEq>(mut self) -> Result<Received<M>, Rejection> {
+    async fn read<M: DeserializeOwned + Serialize>(mut self) -> Result<Received<M>, Rejection> {
         let body = std::mem::take(&mut self.body);
         let body = rejection::read(body, self.limit);
         let body = self.deadline.hold(body).await?;
@@ -148,7 +148,7 @@ impl Head {
     }
 
     /// The request with this body.
-    fn with<M: DeserializeOwned + PartialEq>(self, body: &[u8]) -> Result<Received<M>, Rejection> {
+    fn with<M: DeserializeOwned + Serialize>(self, body: &[u8]) -> Result<Received<M>, Rejection> {
         let Self {
             binding,
             parts,

@@ -47,7 +47,7 @@ impl Route {
     pub fn unary<S, M, R, F, A>(binding: &'static Binding, service: &Arc<S>, method: F) -> Self
     where
         S: Send + Sync + 'static,
-        M: DeserializeOwned + PartialEq + Send + 'static,
+        M: DeserializeOwned + Serialize + Send + 'static,
         R: Serialize + Send + 'static,
         F: Fn(Arc<S>, tonic::Request<M>) -> A + Copy + Send + Sync + 'static,
         A: Future<Output = Result<tonic::Response<R>, tonic::Status>> + Send + 'static,
@@ -65,7 +65,7 @@ impl Route {
     ) -> Self
     where
         S: Send + Sync + 'static,
-        M: DeserializeOwned + PartialEq + Send + 'static,
+        M: DeserializeOwned + Serialize + Send + 'static,
         R: Serialize + Send + 'static,
         F: Fn(Arc<S>, tonic::Request<M>) -> A + Copy + Send + Sync + 'static,
         A: Future<Output = Result<tonic::Response<R>, tonic::Status>> + Send + 'static,
@@ -104,7 +104,7 @@ impl Route {
     ) -> Self
     where
         S: Send + Sync + 'static,
-        M: DeserializeOwned + PartialEq + Send + 'static,
+        M: DeserializeOwned + Serialize + Send + 'static,
         R: Send + 'static,
         F: Fn(Arc<S>, tonic::Request<M>) -> A + Copy + Send + Sync + 'static,
         A: Future<Output = Result<tonic::Response<R>, tonic::Status>> + Send + 'static,
@@ -124,7 +124,7 @@ impl Route {
     ) -> Self
     where
         S: Send + Sync + 'static,
-        M: DeserializeOwned + PartialEq + Send + 'static,
+        M: DeserializeOwned + Serialize + Send + 'static,
         R: Serialize + Send + 'static,
         T: Stream<Item = Result<R, tonic::Status>> + Send + 'static,
         F: Fn(Arc<S>, tonic::Request<M>) -> A + Copy + Send + Sync + 'static,
@@ -148,7 +148,7 @@ impl Route {
     ) -> Self
     where
         S: Send + Sync + 'static,
-        M: DeserializeOwned + PartialEq + Send + 'static,
+        M: DeserializeOwned + Serialize + Send + 'static,
         R: Send + 'static,
         T: Stream<Item = Result<R, tonic::Status>> + Send + 'static,
         F: Fn(Arc<S>, tonic::Request<M>) -> A + Copy + Send + Sync + 'static,
@@ -165,7 +165,7 @@ impl Route {
 
     /// Without a body there is nothing to wait for before the call is known: it alone is what such
     /// a request's future has to hold, which keeps it small.
-    fn new<M: DeserializeOwned + PartialEq + Send + 'static>(
+    fn new<M: DeserializeOwned + Serialize + Send + 'static>(
         binding: &'static Binding,
         offers: Offers,
         answer: impl Fn(Received<M>) -> Answer + Clone + Send + Sync + 'static,

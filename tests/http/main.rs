@@ -14,6 +14,7 @@ mod program;
 #[path = "../support/signal.rs"]
 mod signal;
 
+mod agreement;
 mod audit;
 mod binding;
 mod grpc;
