@@ -16,7 +16,8 @@ pub fn explain(path: &str, trouble: Trouble, request: &'static Message) -> Fault
             let text = error.to_string();
             let ending = format!(" at line {} column {}", place.0, place.1);
             let text = text.strip_suffix(&ending).unwrap_or(&text).to_owned();
-            if error.is_syntax() || error.is_eof() {
+            // A number may be too large for its field and still be JSON.
+            if (error.is_syntax() && text != NUMBER_OUT_OF_RANGE) || error.is_eof() {
                 let message = format!(
                     "the request body is not valid JSON: {text} at line {}, column {}",
                     place.0, place.1
@@ -51,6 +52,7 @@ pub fn explain(path: &str, trouble: Trouble, request: &'static Message) -> Fault
         }
         Naming::Twice(name) => (joined(path, name), "given more than once".to_owned()),
         Naming::Excess(name) => (joined(path, name), ONE_OF_SEVERAL.to_owned()),
+        Naming::NoValue(name, known) => (path.to_owned(), unknown("value", name, &known)),
         Naming::None => (path.to_owned(), in_terms_of_json(text)),
     };
     if let Some((line, column)) = place.filter(|(line, _)| *line > 0) {
@@ -59,7 +61,10 @@ pub fn explain(path: &str, trouble: Trouble, request: &'static Message) -> Fault
     invalid(field, description)
 }
 
-/// What to tell of a field that does not exist.
+/// What serde_json says of a number that no `f64` can hold.
+const NUMBER_OUT_OF_RANGE: &str = "number out of range";
+
+/// What to tell of a field, a parameter or a value that does not exist.
 pub fn unknown(what: &str, name: &str, known: &[&str]) -> String {
     if name.len() > LONGEST_NAME {
         return format!("no such {what}; there are: {}", known.join(", "));
@@ -131,12 +136,14 @@ fn in_terms_of_json(text: String) -> String {
     }
 }
 
-/// A text of serde's, or of `proto::json`, that names the field it is about.
+/// A text of serde's, or of `proto::json`, that names what it is about.
 enum Naming<'t> {
     Unknown(&'t str),
     Twice(&'t str),
     /// A second member of a oneof.
     Excess(&'t str),
+    /// No value of an enum, and the names of those there are.
+    NoValue(&'t str, Vec<&'t str>),
     None,
 }
 
@@ -147,6 +154,11 @@ impl<'t> Naming<'t> {
             let name = rest.rsplit_once("`, expected ").map(|(name, _)| name);
             let name = name.or_else(|| rest.rsplit_once("`, there are no ").map(|(name, _)| name));
             return Self::Unknown(name.unwrap_or(rest));
+        }
+        if let Some(rest) = text.strip_prefix("unknown variant `")
+            && let Some((name, known)) = rest.rsplit_once("`, expected ")
+        {
+            return Self::NoValue(name, known.split('`').skip(1).step_by(2).collect());
         }
         if let Some(rest) = text.strip_prefix("duplicate field `") {
             return Self::Twice(rest.strip_suffix('`').unwrap_or(rest));

@@ -405,6 +405,72 @@ fn large_requests_take_no_more_than_their_share() {
     assert_eq!(request.properties.len(), 30_000);
 }
 
+/// What is told of a request for vectors that is wrong.
+fn wrong(rpc: &str, captures: &[&str], query: Option<&str>, body: &str) -> String {
+    let mut rows = vectors_http::BINDINGS.iter();
+    let row = rows.find(|row| row.rpc.ends_with(&format!("/{rpc}")));
+    let captures = captures.iter().copied();
+    let request = bind::<BindRequest>(row.unwrap(), captures, query, body.as_bytes());
+    request.unwrap_err().to_string()
+}
+
+#[test]
+fn a_number_too_large_is_told_of_its_field() {
+    for number in ["1e309", "-1e400"] {
+        let error = wrong(
+            "Act",
+            &[],
+            None,
+            &format!("{{\"leaf\": {{\"numValue\": {number}}}}}"),
+        );
+        assert!(
+            error.starts_with("leaf.numValue: number out of range"),
+            "{error}"
+        );
+    }
+}
+
+#[test]
+fn a_plus_is_spoken_of_where_there_is_one() {
+    let query = |query| wrong("List", &[], Some(query), "");
+    let plus = query("beginTime=2026-01-01T00:00:00+02:00");
+    assert!(plus.contains("%2B is a plus"), "{plus}");
+    for other in [query("pageSize=1%20"), wrong("ById", &["1%20"], None, "")] {
+        assert!(!other.contains("plus"), "{other}");
+    }
+}
+
+/// As every other enum, by name or by number.
+#[test]
+fn a_query_may_hold_the_number_of_null() {
+    let row = row("ExchangeSpecimen", "GET");
+    for (query, is_right) in [
+        ("choiceNull=0", true),
+        ("choiceNull=NULL_VALUE", true),
+        ("choiceNull=1", false),
+    ] {
+        let specimen = bind::<pb::Specimen>(row, std::iter::empty(), Some(query), b"");
+        assert_eq!(
+            specimen.is_ok_and(|specimen| specimen.choice.is_some()),
+            is_right,
+            "{query}"
+        );
+    }
+}
+
+#[test]
+fn names_of_enums_are_told_like_names_of_fields() {
+    let near = "color: no such value; did you mean `COLOR_RED`?";
+    let body = wrong("Act", &[], None, r#"{"color": "COLOR_REDD"}"#);
+    assert!(body.starts_with(near), "{body}");
+    assert_eq!(wrong("List", &[], Some("color=COLOR_REDD"), ""), near);
+    let far = wrong("ByColor", &["x"], None, "");
+    assert!(
+        far.starts_with("color: no such value; there are: "),
+        "{far}"
+    );
+}
+
 #[test]
 fn a_mask_is_not_made_of_keys_that_come_twice() {
     let patch = row("UpdateBook", "PATCH");
