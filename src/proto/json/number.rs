@@ -14,7 +14,8 @@ use super::Kind;
 /// fraction of zeros or an exponent (`1.0`, `1e5`). 64-bit integers are written as strings, NaN
 /// and the infinities as `"NaN"`, `"Infinity"` and `"-Infinity"`.
 ///
-/// A bare JSON number with a fraction or an exponent passes through an `f64`.
+/// A bare JSON number with a fraction or an exponent passes through an `f64`, which holds every
+/// integer below 2^53. For an integer field a larger one is refused: it may have been another.
 pub struct Number;
 
 impl<T: Numeric> Kind<T> for Number {
@@ -34,13 +35,17 @@ pub trait Numeric: Sized {
     /// What the type takes, for error messages.
     const EXPECTED: &'static str;
 
+    /// What the type takes from 2^53 on.
+    const EXPECTED_BEYOND: &'static str = Self::EXPECTED;
+
     /// `None` when out of range.
     fn from_i64(number: i64) -> Option<Self>;
 
     /// `None` when out of range.
     fn from_u64(number: u64) -> Option<Self>;
 
-    /// `None` when out of range, or a fraction where an integer is wanted.
+    /// `None` when out of range, or where an integer is wanted and this is a fraction or may have
+    /// been rounded.
     fn from_f64(number: f64) -> Option<Self>;
 
     /// The number that a string holds: a JSON number with nothing around it, and for floating
@@ -70,7 +75,11 @@ impl<T: Numeric> Visitor<'_> for NumberVisitor<T> {
     }
 
     fn visit_f64<E: de::Error>(self, number: f64) -> Result<T, E> {
-        T::from_f64(number).ok_or_else(|| E::invalid_value(Unexpected::Float(number), &self))
+        let expected = match number.abs() < TWO_TO_53 {
+            true => T::EXPECTED,
+            false => T::EXPECTED_BEYOND,
+        };
+        T::from_f64(number).ok_or_else(|| E::invalid_value(Unexpected::Float(number), &expected))
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
@@ -79,9 +88,10 @@ impl<T: Numeric> Visitor<'_> for NumberVisitor<T> {
 }
 
 macro_rules! integer {
-    ($integer:ty, $expected:literal, $write:expr) => {
+    ($integer:ty, $expected:literal, $beyond:literal, $write:expr) => {
         impl Numeric for $integer {
             const EXPECTED: &'static str = $expected;
+            const EXPECTED_BEYOND: &'static str = concat!($expected, $beyond);
 
             fn from_i64(number: i64) -> Option<Self> {
                 number.try_into().ok()
@@ -92,10 +102,8 @@ macro_rules! integer {
             }
 
             fn from_f64(number: f64) -> Option<Self> {
-                // -2^63 itself is left out: a bare integer below the range was rounded to it on
-                // its way here. The conversions do the rest, and saturate.
-                let exact = number.fract() == 0.0 && number > -TWO_TO_63;
-                exact.then_some(number as i128)?.try_into().ok()
+                let exact = number.fract() == 0.0 && number.abs() < TWO_TO_53;
+                exact.then_some(number as i64)?.try_into().ok()
             }
 
             fn parse(text: &str) -> Option<Self> {
@@ -109,15 +117,23 @@ macro_rules! integer {
     };
 }
 
-const TWO_TO_63: f64 = 9_223_372_036_854_775_808.0;
+const TWO_TO_53: f64 = 9_007_199_254_740_992.0;
 
-integer!(i32, "a 32-bit integer", |n, s: S| s.serialize_i32(n));
-integer!(u32, "an unsigned 32-bit integer", |n, s: S| s
+integer!(i32, "a 32-bit integer", "", |n, s: S| s.serialize_i32(n));
+integer!(u32, "an unsigned 32-bit integer", "", |n, s: S| s
     .serialize_u32(n));
-integer!(i64, "a 64-bit integer", |n, s: S| s
-    .serialize_str(itoa::Buffer::new().format(n)));
-integer!(u64, "an unsigned 64-bit integer", |n, s: S| s
-    .serialize_str(itoa::Buffer::new().format(n)));
+integer!(
+    i64,
+    "a 64-bit integer",
+    ", with a fraction or an exponent only in quotes",
+    |n, s: S| s.serialize_str(itoa::Buffer::new().format(n))
+);
+integer!(
+    u64,
+    "an unsigned 64-bit integer",
+    ", with a fraction or an exponent only in quotes",
+    |n, s: S| s.serialize_str(itoa::Buffer::new().format(n))
+);
 
 macro_rules! float {
     ($float:ty, $expected:literal, $write:ident) => {
@@ -337,6 +353,23 @@ mod tests {
             number::<i64>("\"9007199254740993e0\""),
             Some(9_007_199_254_740_993)
         );
+    }
+
+    /// `f64` holds no others: 2^53 may have been 2^53 + 1.
+    #[test]
+    fn a_fraction_or_an_exponent_changes_no_integer() {
+        let last = 9_007_199_254_740_991;
+        for json in ["9007199254740991.0", "9007199254740991e0"] {
+            assert_eq!(number::<i64>(json), Some(last), "{json}");
+            assert_eq!(number::<u64>(json), Some(last.unsigned_abs()), "{json}");
+            assert_eq!(number::<i64>(&format!("-{json}")), Some(-last), "{json}");
+        }
+        for json in ["9007199254740993.0", "9007199254740992.0", "1e18", "1.8e19"] {
+            assert_eq!(number::<i64>(json), None, "{json}");
+            assert_eq!(number::<u64>(json), None, "{json}");
+        }
+        let told = read::<Number, i64>("1e18").unwrap_err();
+        assert!(told.contains("exponent only in quotes"), "{told}");
     }
 
     #[test]
