@@ -88,7 +88,7 @@ impl Kind<i32> for Null {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<i32>, D::Error> {
         struct NullVisitor;
 
-        impl Visitor<'_> for NullVisitor {
+        impl<'de> Visitor<'de> for NullVisitor {
             type Value = i32;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -106,16 +106,37 @@ impl Kind<i32> for Null {
                 }
             }
 
+            /// Written, any other number would become null.
             fn visit_i64<E: de::Error>(self, number: i64) -> Result<i32, E> {
-                NumberVisitor(PhantomData).visit_i64(number)
+                match number {
+                    0 => Ok(0),
+                    _ => Err(E::invalid_value(de::Unexpected::Signed(number), &self)),
+                }
             }
 
             fn visit_u64<E: de::Error>(self, number: u64) -> Result<i32, E> {
-                NumberVisitor(PhantomData).visit_u64(number)
+                match number {
+                    0 => Ok(0),
+                    _ => Err(E::invalid_value(de::Unexpected::Unsigned(number), &self)),
+                }
+            }
+
+            fn visit_f64<E: de::Error>(self, number: f64) -> Result<i32, E> {
+                self.visit_i64(NumberVisitor(PhantomData).visit_f64(number)?)
+            }
+
+            fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<i32, D::Error> {
+                inner.deserialize_any(self)
+            }
+
+            fn visit_some<D: Deserializer<'de>>(self, inner: D) -> Result<i32, D::Error> {
+                inner.deserialize_any(self)
             }
         }
 
-        deserializer.deserialize_any(NullVisitor).map(Some)
+        deserializer
+            .deserialize_newtype_struct(ENUM, NullVisitor)
+            .map(Some)
     }
 
     fn write<S: Serializer>(_: &i32, serializer: S) -> Result<S::Ok, S::Error> {
@@ -212,10 +233,10 @@ mod tests {
     #[test]
     fn null_value_is_null() {
         assert_eq!(write::<List<Null>, _>(&vec![0, 0]), "[null,null]");
-        for json in ["null", "\"NULL_VALUE\"", "0"] {
+        for json in ["null", "\"NULL_VALUE\"", "0", "0.0"] {
             assert_eq!(read::<Null, _>(json), Ok(Some(0)), "{json}");
         }
-        for json in ["\"null\"", "false", "{}", "1.5"] {
+        for json in ["\"null\"", "false", "{}", "1.5", "1", "-1", "\"0\""] {
             assert!(read::<Null, _>(json).is_err(), "{json}");
         }
     }
