@@ -6,7 +6,7 @@ use std::sync::{LazyLock, PoisonError, RwLock};
 
 use prost::{Message, Name};
 use serde::Serialize;
-use serde::de::DeserializeOwned;
+use serde::de::{DeserializeOwned, Error as _};
 use serde_json::Value;
 
 use super::{Options, Strict};
@@ -68,7 +68,10 @@ impl Entry {
             to_json: |bytes| serde_json::to_string(&T::decode(bytes).ok()?).ok(),
             from_json: |value| {
                 let message = T::deserialize(Strict::new(value, Options::default()))?;
-                Ok(message.encode_to_vec())
+                let bytes = message.encode_to_vec();
+                // prost reads fewer levels than it writes. What it cannot read is never shown again.
+                T::decode(&*bytes).map_err(serde_json::Error::custom)?;
+                Ok(bytes)
             },
         }
     }

@@ -273,6 +273,18 @@ mod tests {
         );
     }
 
+    /// Two messages of protobuf are one level of JSON, and prost reads a hundred of them.
+    #[test]
+    fn what_could_not_be_shown_again_is_refused() {
+        let list = |depth| {
+            let (open, close) = ("[".repeat(depth), "]".repeat(depth));
+            format!("{{\"@type\":\"/google.protobuf.Value\",\"value\":{open}{close}}}")
+        };
+        assert_eq!(written(&read(&list(40)).unwrap()), list(40));
+        let error = read(&list(60)).unwrap_err();
+        assert!(error.contains("recursion limit"), "{error}");
+    }
+
     #[test]
     fn the_deepest_that_is_allowed_is_read() {
         let mut any = shelf();
