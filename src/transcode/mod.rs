@@ -18,6 +18,7 @@ mod explain;
 mod fields;
 mod mask;
 mod matcher;
+mod media;
 mod merge;
 mod metadata;
 mod negotiate;
@@ -40,6 +41,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::{FutureExt, Stream};
 use http::request::Parts;
 use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http_body::Body as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
@@ -117,7 +119,10 @@ impl Head {
             is_choosy |= name == "accept";
             is_limited |= matches!(name, "grpc-timeout" | "x-request-timeout");
         }
-        negotiate::check_body(binding, headers, &body)?;
+        negotiate::check_coding(headers)?;
+        if body.size_hint().exact().is_some_and(|length| length > 0) {
+            negotiate::check_type(binding, headers)?;
+        }
         let format = if is_choosy {
             negotiate::accept(headers, offers)?
         } else {
@@ -142,8 +147,13 @@ impl Head {
     /// The request, once its body is there.
     async fn read<M: DeserializeOwned + Serialize>(mut self) -> Result<Received<M>, Rejection> {
         let body = std::mem::take(&mut self.body);
+        // One of no known length may be empty, and then need not say what it is.
+        let is_sized = body.size_hint().exact().is_some();
         let body = rejection::read(body, self.limit);
         let body = self.deadline.hold(body).await?;
+        if !is_sized && !body.is_empty() {
+            negotiate::check_type(self.binding, &self.parts.headers)?;
+        }
         self.with(&body)
     }
 

@@ -1,9 +1,8 @@
 //! What a request's body is, and what its sender can read (RFC 9110, section 12.5.1).
 
-use axum::body::Body;
 use http::{HeaderMap, HeaderValue, header};
-use http_body::Body as _;
 
+use super::media::{Media, is_utf8, items};
 use super::rejection::Rejection;
 use super::row::{self, Binding};
 use crate::proto::google::api::HttpBody;
@@ -22,39 +21,40 @@ pub fn content_type(headers: &HeaderMap) -> &str {
         .unwrap_or_default()
 }
 
-/// Refuses a body that is packed, and one that is not JSON in UTF-8, save where the row takes bytes
-/// of any kind. Only an empty body may say nothing.
-pub fn check_body(binding: &Binding, headers: &HeaderMap, body: &Body) -> Result<(), Rejection> {
-    if let Some(encoding) = headers.get(header::CONTENT_ENCODING) {
-        let encoding = encoding.to_str().unwrap_or("what cannot be read");
-        return Err(Rejection::unsupported_encoding(encoding));
+/// Refuses a body that is packed.
+pub fn check_coding(headers: &HeaderMap) -> Result<(), Rejection> {
+    let Some(encoding) = headers.get(header::CONTENT_ENCODING) else {
+        return Ok(());
+    };
+    match encoding.to_str().unwrap_or("what cannot be read") {
+        "" => Ok(()),
+        encoding if encoding.eq_ignore_ascii_case("identity") => Ok(()),
+        encoding => Err(Rejection::unsupported_encoding(encoding)),
     }
-    let takes_bytes = matches!(binding.body, row::Body::Raw { .. });
-    if takes_bytes || body.is_end_stream() || body.size_hint().exact() == Some(0) {
+}
+
+/// Refuses a body that is not JSON in UTF-8, save where the row takes bytes of any kind.
+pub fn check_type(binding: &Binding, headers: &HeaderMap) -> Result<(), Rejection> {
+    if matches!(binding.body, row::Body::Raw { .. }) {
         return Ok(());
     }
+    let unsupported = |found: &str| Rejection::unsupported_media_type(found, binding.method);
     let mut lines = headers.get_all(header::CONTENT_TYPE).iter();
     let Some(value) = lines.next() else {
-        return Err(Rejection::unsupported_media_type("without one"));
+        return Err(unsupported("without one"));
     };
     if lines.next().is_some() {
-        return Err(Rejection::unsupported_media_type("with several"));
+        return Err(unsupported("with several"));
     }
     let value = value.to_str().unwrap_or("what cannot be read");
-    let mut parts = value.split(';').map(str::trim);
-    let kind = parts.next().unwrap_or_default().to_ascii_lowercase();
-    let json = kind == JSON || (kind.starts_with("application/") && kind.ends_with("+json"));
-    let utf8 = parts.all(|parameter| match parameter.split_once('=') {
-        Some((name, charset)) if name.trim().eq_ignore_ascii_case("charset") => charset
-            .trim()
-            .trim_matches('"')
-            .eq_ignore_ascii_case("utf-8"),
-        _ => true,
+    let is_right = Media::parse(value).is_some_and(|media| {
+        let mut parameters = media.parameters.iter().copied();
+        let is_charset = |(name, _): (&str, &str)| name.eq_ignore_ascii_case("charset");
+        media.is_json() && parameters.all(|one| !is_charset(one) || is_utf8(one))
     });
-    if json && utf8 {
-        Ok(())
-    } else {
-        Err(Rejection::unsupported_media_type(&format!("`{value}`")))
+    match is_right {
+        true => Ok(()),
+        false => Err(unsupported(&format!("`{value}`"))),
     }
 }
 
@@ -63,8 +63,8 @@ pub fn check_body(binding: &Binding, headers: &HeaderMap, body: &Body) -> Result
 pub fn accept(headers: &HeaderMap, offers: &[&'static str]) -> Result<&'static str, Rejection> {
     let ranges = headers.get_all(header::ACCEPT).iter();
     let mut ranges = ranges
-        .flat_map(|value| value.to_str().unwrap_or("?").split(','))
-        .filter(|range| !range.trim().is_empty())
+        .flat_map(|value| items(value.to_str().unwrap_or("?"), ','))
+        .filter(|range| !range.is_empty())
         .peekable();
     if ranges.peek().is_none() || offers.is_empty() {
         return Ok(offers.first().copied().unwrap_or_default());
@@ -74,9 +74,7 @@ pub fn accept(headers: &HeaderMap, offers: &[&'static str]) -> Result<&'static s
         let fitting = ranges
             .iter()
             .filter_map(|range| Some((range.fit(offer)?, range.quality)));
-        fitting
-            .max_by_key(|(fit, _)| *fit)
-            .map_or(0, |(_, quality)| quality)
+        fitting.max().map_or(0, |(_, quality)| quality)
     };
     let mut best = None;
     for offer in offers {
@@ -106,21 +104,24 @@ struct Range<'a> {
 }
 
 impl<'a> Range<'a> {
+    /// None where it is none, and where its parameters name only a variant that nobody offers (section
+    /// 12.5.1). What stands behind the quality is no parameter of it.
     fn parse(text: &'a str) -> Option<Self> {
-        let mut parts = text.split(';').map(str::trim);
-        let (kind, subtype) = parts.next()?.split_once('/')?;
-        let quality = parts.find_map(|parameter| {
-            let (name, value) = parameter.split_once('=')?;
-            name.trim()
-                .eq_ignore_ascii_case("q")
-                .then(|| value.trim().parse::<f32>().unwrap_or(0.0))
-        });
-        let quality = quality.unwrap_or(1.0).clamp(0.0, 1.0);
-        Some(Self {
-            kind,
-            subtype,
-            quality: (quality * 1000.0) as u32,
-        })
+        let media = Media::parse(text)?;
+        let is_quality = |(name, _): &(&str, &str)| name.eq_ignore_ascii_case("q");
+        let mut parameters = media.parameters.iter().copied();
+        let end = parameters.clone().position(|one| is_quality(&one));
+        let quality = parameters.clone().find(is_quality);
+        let quality = quality.map_or(1.0, |(_, value)| value.parse::<f32>().unwrap_or(0.0));
+        parameters
+            .by_ref()
+            .take(end.unwrap_or(usize::MAX))
+            .all(is_utf8)
+            .then_some(Self {
+                kind: media.kind,
+                subtype: media.subtype,
+                quality: (quality.clamp(0.0, 1.0) * 1000.0) as u32,
+            })
     }
 
     /// How closely the range names the media type; none where it does not.
@@ -161,5 +162,60 @@ mod tests {
         assert_eq!(prefers("text/html"), None);
         assert_eq!(prefers("?"), None);
         assert_eq!(prefers("*/*;q=0"), None);
+    }
+
+    /// RFC 9110, section 12.5.1.
+    #[test]
+    fn parameters_name_a_variant() {
+        let variant = "application/json;profile=x;q=0";
+        assert_eq!(prefers(&format!("{variant}, */*")), Some(JSON));
+        assert_eq!(prefers(&format!("{variant}, application/json")), Some(JSON));
+        assert_eq!(prefers(&format!("application/json, {variant}")), Some(JSON));
+        assert_eq!(prefers("application/json;profile=\"a,b\""), None);
+        assert_eq!(
+            prefers("application/json; charset=UTF-8; q=0.5; a=b"),
+            Some(JSON)
+        );
+    }
+
+    #[test]
+    fn bodies_are_json_in_utf8() {
+        static NOTHING: row::Message = row::Message {
+            name: "",
+            fields: &[],
+        };
+        let binding = Binding {
+            rpc: "",
+            method: "PATCH",
+            template: "",
+            segments: &[],
+            verb: None,
+            captures: &[],
+            request: &NOTHING,
+            body: row::Body::All,
+            response_body: None,
+            mask: None,
+        };
+        let is_read = |kind: &str| {
+            let mut headers = HeaderMap::new();
+            headers.insert(header::CONTENT_TYPE, kind.parse().unwrap());
+            check_type(&binding, &headers).is_ok()
+        };
+        for kind in [
+            "application/json",
+            "application/json; charset=UTF-8",
+            "application/vnd.x+json; charset=\"utf-8\"",
+            "application/json; foo=\"a;charset=latin1\"",
+        ] {
+            assert!(is_read(kind), "{kind}");
+        }
+        for kind in [
+            "text/plain",
+            "application/json; charset=latin1",
+            "application/json; charset=\"utf-8",
+            "application/foo bar+json",
+        ] {
+            assert!(!is_read(kind), "{kind}");
+        }
     }
 }

@@ -8,7 +8,7 @@ use axum::Extension;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
 use http_body::Body as _;
 use http_body_util::{BodyExt, LengthLimitError, Limited};
 use prost::Message as _;
@@ -72,14 +72,22 @@ impl Rejection {
         Self::new(StatusCode::NOT_ACCEPTABLE, fault)
     }
 
-    /// 415: the body is of a media type that is not read (section 15.5.16).
-    pub fn unsupported_media_type(found: &str) -> Self {
+    /// 415: the body is of a media type that is not read. The answer says which is (RFC 9110, section
+    /// 15.5.16; for PATCH RFC 5789, section 2.2).
+    pub fn unsupported_media_type(found: &str, method: &str) -> Self {
         let message = format!(
             "a request body must be JSON in UTF-8; send it with `Content-Type: {}`, not {found}",
             negotiate::JSON
         );
         let fault = Fault::invalid_argument("UNSUPPORTED_MEDIA_TYPE", message);
-        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, fault)
+        let mut rejection = Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, fault);
+        let json = HeaderValue::from_static(negotiate::JSON);
+        if method == "PATCH" {
+            let accept_patch = HeaderName::from_static("accept-patch");
+            rejection.headers.insert(accept_patch, json.clone());
+        }
+        rejection.headers.insert(header::ACCEPT, json);
+        rejection
     }
 
     /// 415: the body is packed, and nobody has unpacked it (RFC 9110, section 15.5.16).
