@@ -7,17 +7,31 @@ use tonic::metadata::MetadataMap;
 /// What a request is known by in logs and errors.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
-/// The name under which a request header becomes metadata. These keep their own; every other one stays
+/// Request headers that become metadata under their own name.
+fn is_forwarded(name: &str) -> bool {
+    matches!(
+        name,
+        "authorization"
+            | "if-match"
+            | "if-none-match"
+            | "last-event-id"
+            | "prefer"
+            | "traceparent"
+            | "tracestate"
+            | "user-agent"
+            | "x-request-id"
+    )
+}
+
+/// The name under which a request header becomes metadata. Every one that is not forwarded as it is stays
 /// out, save with the prefix `Grpc-Metadata-`, which is taken off.
 fn forwarded(name: &HeaderName) -> Option<HeaderName> {
-    match name.as_str() {
-        "authorization" | "if-match" | "if-none-match" | "last-event-id" | "prefer"
-        | "traceparent" | "tracestate" | "user-agent" | "x-request-id" => Some(name.clone()),
-        other => {
-            let inner = HeaderName::try_from(other.strip_prefix(PREFIX)?).ok()?;
-            (!KEPT_BACK.contains(&inner)).then_some(inner)
-        }
+    if is_forwarded(name.as_str()) {
+        return Some(name.clone());
     }
+    let inner = name.as_str().strip_prefix(PREFIX)?;
+    let inner = HeaderName::try_from(inner).ok()?;
+    (!has_a_way_of_its_own(&inner)).then_some(inner)
 }
 
 const PREFIX: &str = "grpc-metadata-";
@@ -56,6 +70,14 @@ pub fn request<M>(parts: Parts, message: M) -> tonic::Request<M> {
         parts.extensions,
         message,
     )
+}
+
+/// The prefix says nothing new: the header is forwarded as it is, belongs to the HTTP message, or is
+/// reserved by gRPC (gRPC over HTTP/2, "Custom-Metadata"). A second way in would be one around whoever
+/// looks at the first.
+fn has_a_way_of_its_own(name: &HeaderName) -> bool {
+    let text = name.as_str();
+    is_forwarded(text) || KEPT_BACK.contains(name) || text.starts_with("grpc-")
 }
 
 /// The `Connection` header names it: it concerns this one connection alone.

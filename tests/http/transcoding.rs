@@ -148,6 +148,12 @@ async fn headers_that_are_allowed_become_metadata() {
         ("grpc-metadata-x-desk", "7"),
         ("grpc-metadata-connection", "close"),
         ("grpc-metadata-host", "elsewhere"),
+        // These have a way of their own, or none.
+        ("grpc-metadata-authorization", "Bearer other"),
+        ("grpc-metadata-x-request-id", "other"),
+        ("grpc-metadata-if-match", "\"8\""),
+        ("grpc-metadata-grpc-timeout", "1S"),
+        ("grpc-metadata-grpc-status", "5"),
         ("grpc-metadata-x-hop", "1"),
         ("if-match", "\"6\""),
         ("traceparent", trace),
