@@ -9,7 +9,7 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use axum::body::Body;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use futures_util::future::{BoxFuture, Either, ready};
 use http::{HeaderMap, HeaderValue, Request, header};
 use http_body::Body as _;
@@ -26,7 +26,6 @@ use crate::fault::Fault;
 use crate::lease::{Client, Command, Name, Timestamp};
 use crate::load::Load;
 use crate::store::Store;
-use crate::transcode::Rejection;
 
 /// An answer to a request that had to show whose it is.
 pub type Guarded<F> = Either<F, BoxFuture<'static, Result<Response, Infallible>>>;
@@ -102,11 +101,12 @@ impl AuthLayer {
         }
     }
 
-    /// Lets a request go on as that of a [`Caller`], or answers it with a refusal. `request` is what
-    /// carries it.
+    /// Lets a request go on as that of a [`Caller`], or answers it with a refusal in this form.
+    /// `request` is what carries it.
     pub fn guard<R, F>(
         &self,
         mut request: R,
+        form: Form,
         go: impl FnOnce(R) -> F + Send + 'static,
     ) -> Guarded<F>
     where
@@ -119,7 +119,7 @@ impl AuthLayer {
                 Either::Left(go(request))
             }
             Decision::Now(Err(fault)) => {
-                let refusal = refuse(request.borrow(), fault);
+                let refusal = refuse(fault, form);
                 Either::Right(Box::pin(ready(Ok(refusal))))
             }
             Decision::Later(caller) => {
@@ -130,7 +130,7 @@ impl AuthLayer {
                             let_in(request.borrow_mut(), caller, &load);
                             go(request).await
                         }
-                        Err(fault) => Ok(refuse(request.borrow(), fault)),
+                        Err(fault) => Ok(refuse(fault, form)),
                     }
                 }))
             }
@@ -288,6 +288,7 @@ fn bearer(headers: &HeaderMap) -> Result<&str, Fault> {
     token.ok_or_else(|| fault("AUTHORIZATION_MALFORMED", "malformed authorization header"))
 }
 
+/// As a layer it is for gRPC, and refuses as gRPC does.
 impl<S> Layer<S> for AuthLayer {
     type Service = Authenticated<S>;
 
@@ -321,7 +322,9 @@ where
 
     fn call(&mut self, request: Request<Body>) -> Self::Future {
         let inner = self.inner.clone();
-        self.layer.guard(request, |request| inner.oneshot(request))
+        let form = |fault| tonic::Status::from(fault).into_http();
+        self.layer
+            .guard(request, form, |request| inner.oneshot(request))
     }
 }
 
@@ -336,14 +339,13 @@ fn let_in(request: &mut Request<Body>, caller: Caller, load: &Load) {
     }
 }
 
-/// The refusal in the form that the caller speaks.
-fn refuse(request: &Request<Body>, fault: Fault) -> Response {
+/// How a refusal is written.
+pub type Form = fn(Fault) -> Response;
+
+/// The refusal, with what to do about it.
+fn refuse(fault: Fault, form: Form) -> Response {
     let challenge = challenge(&fault);
-    let mut response = if is_grpc(request.headers()) {
-        tonic::Status::from(fault).into_http()
-    } else {
-        Rejection::from(fault).into_response()
-    };
+    let mut response = form(fault);
     if let Some(challenge) = challenge {
         let headers = response.headers_mut();
         headers.insert(header::WWW_AUTHENTICATE, challenge);
@@ -369,11 +371,4 @@ fn challenge(fault: &Fault) -> Option<HeaderValue> {
     };
     let challenge = format!("Bearer realm=\"jumpstarter\"{error}{description}");
     HeaderValue::try_from(challenge).ok()
-}
-
-/// The request is a gRPC call.
-pub fn is_grpc(headers: &HeaderMap) -> bool {
-    headers
-        .get(header::CONTENT_TYPE)
-        .is_some_and(|kind| kind.as_bytes().starts_with(b"application/grpc"))
 }

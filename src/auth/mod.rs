@@ -19,7 +19,7 @@ use tonic::Code;
 
 pub use folder::Folder;
 pub use jwt::{Issued, uid};
-pub use layer::{AuthLayer, Authenticated, Guarded, is_grpc};
+pub use layer::{AuthLayer, Authenticated, Form, Guarded};
 pub use oidc::{Pace, Trust};
 pub use sources::{Sources, TokensError};
 pub use throttle::Peer;

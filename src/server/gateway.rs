@@ -14,12 +14,13 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either};
 use http::header::ACCESS_CONTROL_REQUEST_METHOD;
-use http::{HeaderMap, Method, Request};
+use http::{Method, Request};
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Layer, Service, ServiceExt};
 use tower_http::cors::CorsLayer;
 
 use super::HEALTH;
+use super::framing;
 use super::host;
 use super::identify::identify;
 use super::metrics;
@@ -28,7 +29,7 @@ use super::refusals::{too_many_headers, url_too_long};
 use super::rest::Rest;
 use super::routes::note_other_rpc;
 use super::signs::Signs;
-use crate::auth::{Guarded, is_grpc};
+use crate::auth::Guarded;
 use crate::load::{Load, overloaded};
 use crate::transcode::{self, Answer, Rejection};
 
@@ -76,7 +77,7 @@ type Way = Either<Guarded<Answer>, BoxFuture<'static, Result<Response, Infallibl
 
 impl Gateway {
     /// `router` has to answer what `rest` has no row for, and also requests of `rest` that are
-    /// packed or speak gRPC.
+    /// packed.
     pub(super) fn new(
         rest: Rest,
         router: Router,
@@ -117,7 +118,8 @@ impl Ways {
             return Either::Right(Box::pin(cross_origin.clone().oneshot(request)));
         }
         if let Some(rejection) = self.unfit(&request, signs) {
-            let (is_rpc, refusal) = (is_grpc(headers), refusal(headers, rejection));
+            let is_rpc = self.rest.is_call_of_grpc(&request);
+            let refusal = refusal(is_rpc, rejection);
             return Either::Right(Box::pin(async move {
                 if is_rpc {
                     note_other_rpc();
@@ -125,7 +127,7 @@ impl Ways {
                 Ok(refusal)
             }));
         }
-        let request = if signs.is_packed || is_grpc(headers) {
+        let request = if signs.is_packed {
             request
         } else {
             match self.rest.take(request) {
@@ -157,8 +159,9 @@ impl Ways {
         if request.headers().len() > headers + 1 {
             return Some(too_many_headers(headers));
         }
-        if let Some(rejection) = host::refused(request.version(), signs) {
-            return Some(rejection);
+        let refused = host::refused(request.version(), signs).or_else(|| framing::refused(signs));
+        if refused.is_some() {
+            return refused;
         }
         let is_excepted = || HEALTH.contains(&uri.path()) || uri.path() == metrics::PATH;
         let is_too_much = self.load.is_full() && !is_excepted();
@@ -166,10 +169,10 @@ impl Ways {
     }
 }
 
-/// The refusal in the form that the sender of these headers speaks.
+/// The refusal in the form that its receiver speaks.
 #[cold]
-pub(super) fn refusal(headers: &HeaderMap, rejection: Rejection) -> Response {
-    if is_grpc(headers) {
+pub(super) fn refusal(is_rpc: bool, rejection: Rejection) -> Response {
+    if is_rpc {
         tonic::Status::from(rejection).into_http()
     } else {
         rejection.into_response()

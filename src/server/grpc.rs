@@ -6,16 +6,24 @@ use std::time::Duration;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, header};
 use prost::Message as _;
 use tonic::{Code, Status};
 
 use super::refusals::not_grpc;
-use crate::auth::is_grpc;
 use crate::call;
 use crate::fault;
 use crate::proto::google::rpc;
 use crate::transcode::{Deadline, wrong_method};
+
+/// The request is a gRPC call: a POST of `application/grpc`, whatever encodes the messages (gRPC over
+/// HTTP/2, "Requests"). gRPC-Web is something else.
+pub fn is_grpc<B>(request: &http::Request<B>) -> bool {
+    let kind = request.headers().get(header::CONTENT_TYPE);
+    let rest = kind.and_then(|kind| kind.as_bytes().strip_prefix(b"application/grpc"));
+    request.method() == Method::POST
+        && rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+}
 
 /// Refuses what is not gRPC on a path that is: tonic looks at neither the method nor the content
 /// type, and a web page of any origin may send text without asking first.
@@ -23,7 +31,7 @@ pub async fn only(request: Request, next: Next) -> Response {
     if request.method() != Method::POST {
         return wrong_method(request.method(), request.uri().path(), &["POST"]);
     }
-    if !is_grpc(request.headers()) {
+    if !is_grpc(&request) {
         return not_grpc().into_response();
     }
     next.run(request).await

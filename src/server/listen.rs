@@ -26,6 +26,7 @@ use tower::Service;
 
 use super::connections::{Connection, Connections, Seat};
 use super::gateway::refusal;
+use super::grpc::is_grpc;
 use super::tally;
 use super::tls::Certificates;
 use super::watched::Watched;
@@ -234,7 +235,7 @@ impl Common {
     async fn send_away(self, stream: TcpStream) {
         let respond = |request: Request<Incoming>| async move {
             let fault = overloaded("there are as many connections as it takes");
-            let mut response = refusal(request.headers(), fault.into());
+            let mut response = refusal(is_grpc(&request), fault.into());
             let headers = response.headers_mut();
             headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
             Ok(response)

@@ -7,6 +7,7 @@ mod connections;
 mod cors;
 mod current;
 mod foundation;
+mod framing;
 mod gateway;
 mod grpc;
 mod host;
@@ -32,14 +33,12 @@ mod trace;
 mod variants;
 mod watched;
 
-use std::convert::Infallible;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::Router;
 use axum::body::Body;
 use axum::middleware::{from_fn, from_fn_with_state};
-use axum::response::Response;
 use axum::routing::get;
 use futures_util::TryFutureExt;
 use futures_util::future::{Either, ready};
@@ -67,9 +66,8 @@ pub use tls::{
 use rest::Rest;
 use routes::Step;
 
-use crate::auth::{AuthLayer, is_grpc};
+use crate::auth::AuthLayer;
 use crate::docs;
-use crate::fault::Fault;
 use crate::proto;
 use crate::proto::jumpstarter::client::v1::client_service_http;
 use crate::proto::jumpstarter::client::v1::client_service_server::{self, ClientServiceServer};
@@ -194,48 +192,44 @@ pub fn gateway(
             Err(request) => Either::Right(ready(Ok(rest.refuse(&request)))),
         })
     };
-    let unpacked = taken(rest.clone()).map_request(|request: Request<_>| request.map(Body::new));
+    // HEAD is answered as GET is up to the router, which leaves the body out once it is packed.
+    let unpacked = taken(rest.clone()).map_request(|mut request: Request<_>| {
+        if request.method() == Method::HEAD {
+            *request.method_mut() = Method::GET;
+        }
+        request.map(Body::new)
+    });
     let unpack = RequestDecompression::new(unpacked).pass_through_unaccepted(true);
     let packed = ServiceBuilder::new()
         .layer(from_fn(told_apart))
         .layer(compression())
         .service(unpack);
-    // What no other route takes belongs to the transcoder, which also answers 404.
+    // What no other route takes belongs to the transcoder, which also answers 404, and to gRPC that it
+    // knows no such rpc.
     let transcoder = taken(rest.clone());
     let fallback = service_fn(move |request: Request<Body>| {
-        let headers = request.headers();
-        if is_grpc(headers) {
-            let response = unknown_rpc(routes::note_rpc(request).uri().path());
-            return Either::Left(ready(Ok::<Response, Infallible>(response)));
-        }
-        Either::Right(if Signs::of(headers).is_packed {
+        if Signs::of(request.headers()).is_packed {
             let response = packed.clone().oneshot(request);
             Either::Left(response.map_ok(|response| response.map(Body::new)))
         } else {
             Either::Right(transcoder.clone().oneshot(request))
-        })
+        }
     });
     let health_checks = Router::new()
         .route(HEALTH[0], get(async || "ok\n"))
         .route(HEALTH[1], get(async move || readiness.check()))
         .route_layer(MapRequestLayer::new(routes::note_health as Step));
-    let router = docs::router()
+    let pages = docs::router()
         .layer(compression())
         .layer(from_fn(told_apart))
         .route_layer(from_fn_with_state(load.clone(), patience::limited))
         .route_layer(MapRequestLayer::new(routes::note_documentation as Step))
         .merge(health_checks)
-        // The documentation and the health checks are there to be read.
-        .method_not_allowed_fallback(async |method: Method, uri: Uri| {
-            wrong_method(&method, uri.path(), &["GET"])
-        })
+        .merge(monitor.map(metrics::router).unwrap_or_default());
+    let router = to_be_read(pages)
         .merge(api)
         .merge(open)
         .fallback_service(fallback);
-    let router = match monitor {
-        Some(monitor) => router.merge(metrics::router(monitor)),
-        None => router,
-    };
     Ok(Gateway::new(
         rest,
         router,
@@ -246,11 +240,9 @@ pub fn gateway(
     ))
 }
 
-fn unknown_rpc(path: &str) -> Response {
-    let fault = Fault::new(
-        tonic::Code::Unimplemented,
-        "UNKNOWN_RPC",
-        format!("there is no rpc {path}"),
-    );
-    tonic::Status::from(fault).into_http()
+/// Pages that take no other method than GET.
+fn to_be_read(pages: Router) -> Router {
+    pages.method_not_allowed_fallback(async |method: Method, uri: Uri| {
+        wrong_method(&method, uri.path(), &["GET"])
+    })
 }

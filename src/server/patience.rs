@@ -8,6 +8,7 @@ use axum::response::Response;
 use http_body_util::BodyExt;
 
 use super::gateway::refusal;
+use super::grpc::is_grpc;
 use crate::auth::Peer;
 use crate::fault::Fault;
 use crate::load::Load;
@@ -16,7 +17,7 @@ use crate::load::Load;
 pub async fn limited(State(load): State<Load>, request: Request, next: Next) -> Response {
     match admit(&load, &request) {
         Ok(()) => next.run(request).await,
-        Err(fault) => refusal(request.headers(), fault.into()),
+        Err(fault) => refusal(is_grpc(&request), fault.into()),
     }
 }
 
@@ -33,7 +34,7 @@ pub async fn streamed(State(load): State<Load>, request: Request, next: Next) ->
                 frame
             }))
         }),
-        Err(fault) => refusal(request.headers(), fault.into()),
+        Err(fault) => refusal(is_grpc(&request), fault.into()),
     }
 }
 

@@ -3,12 +3,15 @@
 use std::borrow::Borrow;
 
 use axum::body::Body;
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::Request;
+use tonic::{Code, Status};
 
+use super::grpc::is_grpc;
 use super::routes;
 use crate::auth::{AuthLayer, Guarded};
-use crate::transcode::{Answer, Transcoder};
+use crate::fault::Fault;
+use crate::transcode::{Answer, Rejection, Transcoder};
 
 /// Answers what a row declares, and refuses everything else; clones share it.
 #[derive(Clone)]
@@ -34,14 +37,27 @@ impl Rest {
     pub fn take(&self, request: Request<Body>) -> Result<Guarded<Answer>, Request<Body>> {
         let call = self.transcoder.find(request)?;
         routes::note_row(call.binding(), call.borrow());
-        Ok(self.auth.guard(call, |call| {
+        let form = |fault| Rejection::from(fault).into_response();
+        Ok(self.auth.guard(call, form, |call| {
             routes::note_actor(call.borrow());
             call.answer()
         }))
     }
 
+    /// The request is a call of gRPC, and not to a path that a row has: there it is a body of a kind
+    /// that is not read.
+    pub fn is_call_of_grpc<B>(&self, request: &Request<B>) -> bool {
+        is_grpc(request) && !self.transcoder.knows(request.uri().path())
+    }
+
     /// What is answered to a request that has none.
     pub fn refuse(&self, request: &Request<Body>) -> Response {
+        if self.is_call_of_grpc(request) {
+            routes::note_other_rpc();
+            let message = format!("there is no rpc {}", request.uri().path());
+            let fault = Fault::new(Code::Unimplemented, "UNKNOWN_RPC", message);
+            return Status::from(fault).into_http();
+        }
         self.transcoder.refuse(request)
     }
 }

@@ -7,6 +7,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use axum::response::IntoResponse;
+use http::Uri;
 use tokio::net::{TcpListener, TcpSocket};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::{oneshot, watch};
@@ -19,7 +21,7 @@ use super::retune::Retuning;
 use super::stop::{self, Signals};
 use super::tls::{self, CertificateFiles, Certificates};
 use super::trace::Traces;
-use super::{Monitor, Observer, Readiness, metrics, reload, serve, supervisor};
+use super::{Monitor, Observer, Readiness, metrics, reload, serve, supervisor, to_be_read};
 use crate::archive;
 use crate::audit::{Audit, Line};
 use crate::auth::{Folder, Sources, Tokens, Trust};
@@ -28,6 +30,7 @@ use crate::lab::{self, Lab};
 use crate::lease::{self, Timestamp};
 use crate::load::Load;
 use crate::store::{Embedded, EngineError, Memory, Store};
+use crate::transcode::Rejection;
 
 /// How many connections the system may hold that were not accepted yet; it has a limit of its own.
 const WAITING: u32 = 4096;
@@ -271,7 +274,10 @@ async fn serve_metrics(monitor: Monitor, address: SocketAddr) -> Result<(), Erro
     })?;
     let address = listener.local_addr().unwrap_or(address);
     tracing::info!("metrics are served at http://{address}/metrics");
-    let (pages, forever) = (metrics::router(monitor), std::future::pending());
+    let pages = to_be_read(metrics::router(monitor)).fallback(async |uri: Uri| {
+        Rejection::not_found(uri.path(), "; /metrics is").into_response()
+    });
+    let forever = std::future::pending();
     tokio::spawn(async move {
         let limits = Limits::default();
         serve(listener, pages, None, &limits, forever, Duration::ZERO).await;

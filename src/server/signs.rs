@@ -3,6 +3,7 @@
 
 use http::HeaderMap;
 
+use super::framing;
 use super::host::is_host;
 
 /// What is to be seen before anybody reads the request.
@@ -12,6 +13,9 @@ pub struct Signs {
     pub hosts: usize,
     /// What it names as a host is none.
     pub has_bad_host: bool,
+    /// How many transfer codings its body has, and that one of them is not understood.
+    pub transfer_codings: usize,
+    pub has_bad_coding: bool,
     /// It is packed, its answer may be, or it insists on one that may have been.
     pub is_packed: bool,
 }
@@ -24,6 +28,12 @@ impl Signs {
                 "host" => {
                     signs.hosts += 1;
                     signs.has_bad_host |= !is_host(value);
+                }
+                "transfer-encoding" => {
+                    for coding in framing::codings(value) {
+                        signs.transfer_codings += 1;
+                        signs.has_bad_coding |= !framing::is_understood(coding);
+                    }
                 }
                 "accept-encoding" | "content-encoding" | "if-match" => signs.is_packed = true,
                 _ => {}

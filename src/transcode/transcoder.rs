@@ -83,6 +83,12 @@ impl Transcoder {
         })
     }
 
+    /// A route has this path, whatever its method.
+    #[must_use]
+    pub fn knows(&self, path: &str) -> bool {
+        !self.matcher.methods(path).is_empty()
+    }
+
     /// What is answered to a request that has no route.
     #[must_use]
     pub fn refuse(&self, request: &Request) -> Response {

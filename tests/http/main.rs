@@ -26,6 +26,7 @@ mod metrics;
 mod oidc;
 mod refusals;
 mod reload;
+mod shapes;
 mod tls;
 mod tokens;
 #[cfg(feature = "otlp")]

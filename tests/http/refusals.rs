@@ -214,7 +214,7 @@ fn field(error: &serde_json::Value) -> &str {
 }
 
 /// What is answered to these bytes, to the end of the connection.
-async fn raw(gateway: &Gateway, request: &str) -> String {
+pub async fn raw(gateway: &Gateway, request: &str) -> String {
     let mut socket = tokio::net::TcpStream::connect(gateway.address)
         .await
         .unwrap();

@@ -1,0 +1,166 @@
+//! Whatever calls itself however, and however it is put on the wire: what is refused has the one shape,
+//! and nothing is taken for something else.
+
+use crate::harness::{Gateway, answer};
+use crate::refusals::raw;
+
+const LEASES: &str = "/v1/namespaces/default/leases";
+const EXPORTERS: &str = "/v1/namespaces/default/exporters";
+
+#[tokio::test]
+async fn what_calls_itself_grpc_is_answered_like_others_where_there_is_a_row() {
+    let gateway = Gateway::demo().await;
+    for kind in [
+        "application/grpc",
+        "application/grpc+proto",
+        "application/grpc-web+proto",
+    ] {
+        let send = async |method: &str, path: &str| {
+            let request = gateway.request(method, path).header("content-type", kind);
+            answer(request.body("x")).await
+        };
+        send("POST", LEASES).await.refused(
+            415,
+            3,
+            "UNSUPPORTED_MEDIA_TYPE",
+            "not `application/grpc",
+        );
+        send("PUT", LEASES)
+            .await
+            .refused(405, 12, "METHOD_NOT_ALLOWED", "");
+        send("GET", "/nope")
+            .await
+            .refused(404, 5, "PATH_NOT_FOUND", "");
+        assert_eq!(send("OPTIONS", LEASES).await.status, 204, "{kind}");
+        let plain = gateway.request("GET", EXPORTERS);
+        let exporters = answer(plain.header("content-type", kind)).await;
+        assert!(exporters.value()["exporters"].is_array(), "{exporters:?}");
+        let long = format!("{LEASES}?filter={}", "x".repeat(20_000));
+        send("POST", &long)
+            .await
+            .refused(414, 3, "URL_TOO_LONG", "");
+    }
+    // Only gRPC is told in its own way that there is no such rpc, and only gRPC gets through.
+    for (kind, is_grpc) in [
+        ("application/grpc", true),
+        ("application/grpc;a=b", true),
+        ("application/grpc-web", false),
+        ("application/grpcfoo", false),
+    ] {
+        let post = |path| gateway.request("POST", path).header("content-type", kind);
+        let unknown = answer(post("/nope")).await;
+        if is_grpc {
+            assert_eq!((unknown.status, unknown.header("grpc-status")), (200, "12"));
+            continue;
+        }
+        unknown.refused(404, 5, "PATH_NOT_FOUND", "");
+        answer(post("/grpc.health.v1.Health/Check")).await.refused(
+            415,
+            3,
+            "UNSUPPORTED_MEDIA_TYPE",
+            "application/grpc",
+        );
+    }
+}
+
+#[tokio::test]
+async fn metrics_are_there_to_be_read() {
+    let gateway = Gateway::demo().await;
+    for method in ["POST", "PUT", "PATCH", "DELETE", "PROPFIND"] {
+        let wrong = gateway.send(method, "/metrics").await;
+        wrong.refused(405, 12, "METHOD_NOT_ALLOWED", "/metrics");
+        assert_eq!(wrong.header("allow"), "GET, HEAD, OPTIONS");
+    }
+    let options = gateway.send("OPTIONS", "/metrics").await;
+    assert_eq!(
+        (options.status, options.header("allow")),
+        (204, "GET, HEAD, OPTIONS")
+    );
+}
+
+/// RFC 9110, section 9.3.2.
+#[tokio::test]
+async fn head_tells_what_get_would() {
+    let gateway = Gateway::demo().await;
+    for coding in ["gzip", "identity"] {
+        let ask = async |method| {
+            let request = gateway.request(method, EXPORTERS);
+            let asked = answer(request.header("accept-encoding", coding)).await;
+            let names = ["content-encoding", "content-type", "etag", "vary"];
+            let told = names.map(|name| asked.header(name).to_owned());
+            (told, asked.header("content-length").to_owned(), asked.text)
+        };
+        let (get, length, _) = ask("GET").await;
+        let (head, head_length, nothing) = ask("HEAD").await;
+        assert_eq!((head, &*nothing), (get, ""), "{coding}");
+        assert_eq!(head_length, length, "{coding}");
+    }
+}
+
+fn chunked(method: &str, headers: &str, chunks: &str) -> String {
+    format!("{method} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n{chunks}0\r\n\r\n")
+}
+
+#[tokio::test]
+async fn a_body_that_turns_out_empty_needs_no_type() {
+    let gateway = Gateway::demo().await;
+    let coding = "transfer-encoding: chunked\r\n";
+    for (request, expected) in [
+        (chunked(&format!("GET {EXPORTERS}"), coding, ""), " 200 OK"),
+        (
+            chunked(&format!("DELETE {LEASES}/x"), coding, ""),
+            "LEASE_NOT_FOUND",
+        ),
+        (
+            chunked(&format!("POST {LEASES}"), coding, "2\r\n{}\r\n"),
+            "UNSUPPORTED_MEDIA_TYPE",
+        ),
+    ] {
+        let answer = raw(&gateway, &request).await;
+        assert!(answer.contains(expected), "{request}{answer}");
+    }
+}
+
+/// RFC 9112, section 6.1.
+#[tokio::test]
+async fn a_transfer_coding_that_is_not_understood_is_not_passed_over() {
+    let gateway = Gateway::demo().await;
+    let lease = "{\"selector\": \"board=rpi4\", \"duration\": \"60s\"}";
+    let chunk = format!("{:x}\r\n{lease}\r\n", lease.len());
+    for coding in ["gzip, chunked", "foo, chunked", "chunked, chunked"] {
+        let headers = format!("content-type: application/json\r\ntransfer-encoding: {coding}\r\n");
+        let answer = raw(
+            &gateway,
+            &chunked(&format!("POST {LEASES}"), &headers, &chunk),
+        )
+        .await;
+        assert!(answer.starts_with("HTTP/1.1 501 "), "{coding}: {answer}");
+        assert!(answer.contains("UNSUPPORTED_TRANSFER_ENCODING"), "{answer}");
+    }
+    let leases = gateway.get(LEASES).await.value();
+    assert_eq!(
+        leases["leases"].as_array().map(Vec::len),
+        Some(0),
+        "{leases}"
+    );
+}
+
+/// RFC 9110, section 15.5.16; RFC 5789, section 2.2.
+#[tokio::test]
+async fn whoever_sends_the_wrong_type_is_told_the_right_one() {
+    let gateway = Gateway::demo().await;
+    for (method, path, patch) in [
+        ("POST", LEASES, ""),
+        (
+            "PATCH",
+            "/v1/namespaces/default/leases/x",
+            "application/json",
+        ),
+    ] {
+        let request = gateway.request(method, path).body("x");
+        let wrong = answer(request.header("content-type", "text/plain")).await;
+        wrong.refused(415, 3, "UNSUPPORTED_MEDIA_TYPE", "text/plain");
+        let told = (wrong.header("accept"), wrong.header("accept-patch"));
+        assert_eq!(told, ("application/json", patch), "{method}");
+    }
+}
