@@ -246,7 +246,11 @@ fn serve(mut arguments: ServeArgs) -> Result<(), Failure> {
     }
     let settings = Settings::load(arguments.clone()).map_err(Failure::configuration)?;
     let log = server::start_log(&settings).map_err(Failure::configuration)?;
-    let runtime = tokio::runtime::Runtime::new().map_err(|error| format!("no threads: {error}"))?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .thread_stack_size(server::STACK)
+        .enable_all()
+        .build()
+        .map_err(|error| format!("no threads: {error}"))?;
     let start = server::Start {
         settings,
         arguments,

@@ -63,6 +63,7 @@ pub use tls::{
     CertificateError, CertificateFiles, Certificates, Renewal, self_signed, usual_names,
 };
 
+pub use crate::transcode::STACK;
 use rest::Rest;
 use routes::Step;
 

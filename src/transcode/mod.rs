@@ -63,6 +63,11 @@ pub use transcoder::{Call, Transcoder, wrong_method};
 
 type Request = http::Request<HttpBody>;
 
+/// The stack, in bytes, of threads that calls are answered on. What a body at
+/// [`MAXIMUM_DEPTH`](crate::proto::json::MAXIMUM_DEPTH) takes of it, not optimised, of a message with seventy
+/// fields, fits twice; what is not used is no memory.
+pub const STACK: usize = 8 * 1024 * 1024;
+
 /// What every call keeps to. How long a URL and its query may be is for whoever accepts requests.
 #[derive(Clone, Copy, Debug)]
 pub struct Limits {

@@ -9,7 +9,8 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use futures_util::{StreamExt, stream};
 use http_body_util::BodyExt;
-use jumpstarter_gateway::transcode::{Binding, bind};
+use jumpstarter_gateway::proto::json::to_vec;
+use jumpstarter_gateway::transcode::{Binding, STACK, bind};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::unbounded_channel;
 use tower::ServiceExt;
@@ -339,6 +340,31 @@ fn a_hundred_levels_fit_on_a_small_stack() {
         more.is_err_and(|error| error.contains("nested")),
         "one more is not"
     );
+}
+
+/// The largest message there is, in half of the stack that threads have: read, told where it is wrong,
+/// and written.
+#[test]
+fn a_hundred_levels_of_a_large_message_fit_twice() {
+    let bound = std::thread::Builder::new().stack_size(STACK / 2).spawn(|| {
+        let nested = |depth, innermost: &str| {
+            let (open, close) = ("{\"recursiveValue\":".repeat(depth), "}".repeat(depth));
+            format!("{open}{{{innermost}}}{close}")
+        };
+        let row = row("ExchangeSpecimen", "POST");
+        let read = |body: &str| {
+            let specimen: Result<pb::Specimen, _> =
+                bind(row, std::iter::empty(), None, body.as_bytes());
+            specimen.map_err(|fault| fault.to_string())
+        };
+        let deepest = nested(99, "");
+        let specimen = read(&deepest).unwrap();
+        assert_eq!(to_vec(&specimen).unwrap(), deepest.as_bytes());
+        let wrong = read(&nested(99, "\"int32Value\":true")).unwrap_err();
+        assert!(wrong.contains("invalid type: boolean"), "{wrong}");
+        assert!(read(&nested(100, "")).unwrap_err().contains("nested"));
+    });
+    bound.unwrap().join().unwrap();
 }
 
 #[test]
