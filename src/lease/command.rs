@@ -16,7 +16,7 @@ pub enum Command {
     /// Rule B18, as far as there are administrators: one of them ends anybody's lease.
     TakeLease {
         name: Name,
-        if_revision: Option<u64>,
+        if_revision: Option<Box<Revisions>>,
     },
     /// Rules J12, J13: the exporter lets go of the lease that holds it.
     ReleaseHeldLease {
@@ -88,8 +88,8 @@ pub struct UpdateLease {
     pub name: Name,
     /// The short name of the caller.
     pub caller: Arc<str>,
-    /// The revision the caller has seen (If-Match), if it insists on it (rule K20).
-    pub if_revision: Option<u64>,
+    /// What the caller has seen, if it insists on it (rule K20).
+    pub if_revision: Option<Box<Revisions>>,
     pub begin: Option<Option<Timestamp>>,
     pub end: Option<Option<Timestamp>>,
     pub duration: Option<Option<Duration>>,
@@ -114,7 +114,7 @@ pub struct Unchanged {
 pub struct ReleaseLease {
     pub name: Name,
     pub caller: Arc<str>,
-    pub if_revision: Option<u64>,
+    pub if_revision: Option<Box<Revisions>>,
 }
 
 /// An exporter as the lab file declares it.
@@ -124,6 +124,33 @@ pub struct DeclaredExporter {
     pub labels: Labels,
     pub enabled: bool,
     pub is_static: bool,
+}
+
+/// Which revisions of a lease a change is meant for (rule K20).
+#[derive(Clone, PartialEq, Eq, Debug, Default)]
+pub struct Revisions {
+    /// One of these (If-Match).
+    pub one_of: Option<Vec<u64>>,
+    /// None of these (If-None-Match).
+    pub none_of: Vec<u64>,
+}
+
+impl Revisions {
+    /// It is meant for this one.
+    #[must_use]
+    pub fn include(&self, revision: u64) -> bool {
+        let is_among = |list: &Vec<u64>| list.contains(&revision);
+        self.one_of.as_ref().is_none_or(is_among) && !is_among(&self.none_of)
+    }
+}
+
+impl From<u64> for Revisions {
+    fn from(revision: u64) -> Self {
+        Self {
+            one_of: Some(vec![revision]),
+            none_of: vec![],
+        }
+    }
 }
 
 /// The reason of a refusal because the record is not the edition that was insisted on (rule K20).

@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use super::book::Book;
 use super::claim::Claim;
-use super::command::{Code, Command, ETAG_MISMATCH, Refusal, Violation};
+use super::command::{Code, Command, ETAG_MISMATCH, Refusal, Revisions, Violation};
 use super::record::{Change, Lease, Name, Record};
 use super::time::Timestamp;
 use super::verdict::Verdict;
@@ -26,12 +26,12 @@ pub(super) fn decide(
         Command::ReleaseLease(asked) => {
             let denial = "DeleteLease permission denied";
             let lease = own_lease(book, &asked.name, &asked.caller, denial)?;
-            release(book, now, lease, asked.if_revision)
+            release(book, now, lease, asked.if_revision.as_deref())
         }
         Command::TakeLease { name, if_revision } => {
             let lease = book.lease(name);
             let lease = lease.ok_or_else(|| Refusal::lease_not_found(&name.id))?;
-            release(book, now, lease, *if_revision)
+            release(book, now, lease, if_revision.as_deref())
         }
         Command::ReleaseHeldLease { exporter, lease } => release_held(book, now, exporter, lease),
         Command::RegisterExporter { name, labels } => lab::register(book, name, labels),
@@ -57,7 +57,7 @@ fn release(
     book: &Book,
     now: Timestamp,
     lease: &Lease,
-    if_revision: Option<u64>,
+    if_revision: Option<&Revisions>,
 ) -> Result<Vec<Change>, Refusal> {
     check_revision(lease, if_revision)?;
     if lease.released {
@@ -122,14 +122,12 @@ fn own_lease<'a>(
 }
 
 /// Rule K20.
-fn check_revision(lease: &Lease, wanted: Option<u64>) -> Result<(), Refusal> {
-    match wanted {
-        Some(revision) if revision != lease.revision => {
-            let message = format!("lease {} has changed since it was read", lease.name.id);
-            Err(Refusal::new(Code::Aborted, ETAG_MISMATCH, message))
-        }
-        _ => Ok(()),
+fn check_revision(lease: &Lease, wanted: Option<&Revisions>) -> Result<(), Refusal> {
+    if wanted.is_none_or(|wanted| wanted.include(lease.revision)) {
+        return Ok(());
     }
+    let message = format!("lease {} has changed since it was read", lease.name.id);
+    Err(Refusal::new(Code::Aborted, ETAG_MISMATCH, message))
 }
 
 /// Refuses what the access policies do not allow and nobody would ever notice again: a lease that

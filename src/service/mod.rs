@@ -29,7 +29,7 @@ use uuid::Uuid;
 use crate::auth::{Caller, Tokens};
 use crate::call;
 use crate::fault::{Fault, Violation};
-use crate::lease::{Command, CreateLease, Name, ReleaseLease, UpdateLease};
+use crate::lease::{Command, CreateLease, Name, ReleaseLease, Revisions, UpdateLease};
 use crate::load::Load;
 use crate::proto::jumpstarter::client::v1 as pb;
 use crate::proto::jumpstarter::client::v1::client_service_server::ClientService;
@@ -210,7 +210,7 @@ impl Clients {
         &self,
         name: Name,
         admin: &Caller,
-        if_revision: Option<u64>,
+        if_revision: Option<Box<Revisions>>,
         metadata: &MetadataMap,
     ) -> Result<Response<crate::proto::wkt::Empty>, Status> {
         let reason = metadata
@@ -373,7 +373,7 @@ impl ClientService for Clients {
         let name = names::object(&request.get_ref().name, LEASES)?;
         call::note_lease(&name);
         let caller = Caller::of(&request)?;
-        let if_revision = refusal::if_match(request.metadata())?;
+        let if_revision = refusal::if_revision(request.metadata())?;
         if caller.is_admin {
             return self
                 .take(name, caller, if_revision, request.metadata())
@@ -441,7 +441,7 @@ fn update(request: Request<pb::UpdateLeaseRequest>) -> Result<UpdateLease, Statu
     let caller = Caller::of(&request)?;
     caller.authorize(&name.namespace)?;
     let caller = caller.client.clone();
-    let if_revision = refusal::if_match(request.metadata())?;
+    let if_revision = refusal::if_revision(request.metadata())?;
     let pb::UpdateLeaseRequest { lease, update_mask } = request.into_inner();
     let mut command = convert::update(name, caller, lease.unwrap_or_default(), update_mask)?;
     command.if_revision = if_revision;

@@ -5,7 +5,7 @@ use tonic::{Code, Status};
 
 use super::names;
 use crate::fault::{Fault, Violation};
-use crate::lease;
+use crate::lease::{self, Revisions};
 use crate::store::StoreError;
 
 /// A refused command as the status of its call.
@@ -70,37 +70,90 @@ pub fn stopping() -> Fault {
     Fault::new(Code::Unavailable, "STOPPING", message).with_retry(1)
 }
 
-/// The revision that an `If-Match` header insists on (rule K20); none where it insists on nothing. An
-/// ETag that is not of this server's making stands for [`NEVER`]: it is compared, and matches nothing
-/// (RFC 9110, section 13.1.1).
+/// The revisions that `If-Match` and `If-None-Match` leave for a change; none where they insist on nothing (rule K20; RFC 9110, section 13.1).
+/// An ETag that is not of this server's making matches nothing.
 ///
 /// # Errors
-/// INVALID_ARGUMENT where the header holds no ETag, or several.
-pub fn if_match(metadata: &MetadataMap) -> Result<Option<u64>, Fault> {
-    let Some(value) = metadata.get("if-match") else {
-        return Ok(None);
-    };
-    let value = value.to_str().unwrap_or_default().trim();
-    if value == "*" {
+/// INVALID_ARGUMENT where a header holds no list of ETags.
+pub fn if_revision(metadata: &MetadataMap) -> Result<Option<Box<Revisions>>, Fault> {
+    let (wanted, unwanted) = (
+        tags(metadata, "if-match")?,
+        tags(metadata, "if-none-match")?,
+    );
+    if wanted.is_none() && unwanted.is_none() {
         return Ok(None);
     }
-    let (is_weak, tag) = match value.strip_prefix("W/") {
-        Some(tag) => (true, tag),
-        None => (false, value),
-    };
-    let tag = tag
-        .strip_prefix('"')
-        .and_then(|rest| rest.strip_suffix('"'))
-        .filter(|tag| !tag.contains(['"', ' ']));
-    let Some(tag) = tag else {
-        let message =
-            format!("If-Match takes one ETag as it was given, such as \"42\", not {value}");
-        return Err(Fault::invalid_argument("INVALID_ETAG", message));
-    };
-    let revision = tag.parse().ok();
-    let revision = revision.filter(|revision: &u64| !is_weak && revision.to_string() == tag);
-    Ok(Some(revision.unwrap_or(NEVER)))
+    let mut revisions = Revisions::default();
+    match wanted {
+        None | Some(Tags::Any) => {}
+        Some(Tags::These(tags)) => {
+            // Compared strongly: a weak one never matches.
+            let strong = tags.iter().filter(|tag| !tag.is_weak);
+            revisions.one_of = Some(strong.filter_map(Tag::revision).collect());
+        }
+    }
+    match unwanted {
+        None => {}
+        // There must be no such lease at all.
+        Some(Tags::Any) => revisions.one_of = Some(vec![]),
+        Some(Tags::These(tags)) => {
+            revisions.none_of = tags.iter().filter_map(Tag::revision).collect();
+        }
+    }
+    Ok(Some(Box::new(revisions)))
 }
 
-/// A revision that no lease has: they are counted from 1.
-const NEVER: u64 = 0;
+/// What such a header names.
+enum Tags<'a> {
+    Any,
+    These(Vec<Tag<'a>>),
+}
+
+struct Tag<'a> {
+    is_weak: bool,
+    text: &'a str,
+}
+
+impl Tag<'_> {
+    /// The revision, if it is written as this server does.
+    fn revision(&self) -> Option<u64> {
+        let revision: u64 = self.text.parse().ok()?;
+        (revision.to_string() == self.text).then_some(revision)
+    }
+}
+
+fn tags<'a>(metadata: &'a MetadataMap, name: &'static str) -> Result<Option<Tags<'a>>, Fault> {
+    let mut tags = vec![];
+    for line in metadata.get_all(name) {
+        let line = line.to_str().unwrap_or_default().trim();
+        if line == "*" {
+            return Ok(Some(Tags::Any));
+        }
+        tags.extend(listed(line).ok_or_else(|| {
+            let message =
+                format!("{name} takes ETags as they were given, such as \"42\", not {line}");
+            Fault::invalid_argument("INVALID_ETAG", message)
+        })?);
+    }
+    Ok((!tags.is_empty()).then_some(Tags::These(tags)))
+}
+
+/// The tags of one line; none if it is no list of them.
+fn listed(mut line: &str) -> Option<Vec<Tag<'_>>> {
+    let mut tags = vec![];
+    loop {
+        let (is_weak, rest) = match line.strip_prefix("W/") {
+            Some(rest) => (true, rest),
+            None => (false, line),
+        };
+        let (text, rest) = rest.strip_prefix('"')?.split_once('"')?;
+        if text.contains(' ') {
+            return None;
+        }
+        tags.push(Tag { is_weak, text });
+        match rest.trim_start() {
+            "" => return Some(tags),
+            rest => line = rest.strip_prefix(',')?.trim_start(),
+        }
+    }
+}

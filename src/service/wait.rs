@@ -95,7 +95,11 @@ impl Clients {
                 }
             };
             let timed_out = self.timed_out(&name, longest);
-            match self.store.submit(release(Some(revision))).await {
+            match self
+                .store
+                .submit(release(Some(Box::new(revision.into()))))
+                .await
+            {
                 Ok(()) => {
                     let _ = keep.send(());
                     return Err(timed_out.into());

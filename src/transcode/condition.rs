@@ -1,12 +1,15 @@
-//! A GET that wants an answer only if it is news (RFC 9110, section 13.1.2). Knows nothing of what
-//! an ETag is made of.
+//! A GET that wants an answer only if it is news, or only if it is not (RFC 9110, section 13.1). Knows
+//! nothing of what an ETag is made of.
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use tonic::Code;
 use tonic::metadata::MetadataMap;
 
+use super::rejection::Rejection;
 use super::row::Binding;
+use crate::fault::Fault;
 
-/// The `If-None-Match` of a GET.
+/// The `If-Match` and `If-None-Match` of a GET.
 pub struct Condition(HeaderMap);
 
 impl Condition {
@@ -14,47 +17,77 @@ impl Condition {
     /// not a GET, where it would be the service's business.
     pub fn of(binding: &Binding, metadata: &MetadataMap) -> Option<Self> {
         let headers = metadata.as_ref();
-        if binding.method != "GET" || !headers.contains_key(header::IF_NONE_MATCH) {
+        if binding.method != "GET" || headers.is_empty() {
             return None;
         }
         let mut wanted = HeaderMap::new();
-        for value in headers.get_all(header::IF_NONE_MATCH) {
-            wanted.append(header::IF_NONE_MATCH, value.clone());
+        for name in [header::IF_MATCH, header::IF_NONE_MATCH] {
+            for value in headers.get_all(&name) {
+                wanted.append(name.clone(), value.clone());
+            }
         }
-        Some(Self(wanted))
+        (!wanted.is_empty()).then_some(Self(wanted))
     }
 
-    /// The requester has what this ETag stands for. Compared weakly, as the section says.
-    pub fn names(&self, etag: Option<&HeaderValue>) -> bool {
-        let Some(etag) = etag.map(|etag| opaque(etag.as_bytes())) else {
-            return false;
+    /// The requester has what this ETag stands for.
+    ///
+    /// # Errors
+    /// 412 where it insists on something else (section 13.1.1).
+    pub fn is_known(&self, etag: Option<&HeaderValue>) -> Result<bool, Rejection> {
+        if self.0.contains_key(header::IF_MATCH) && !self.names(&header::IF_MATCH, etag, true) {
+            let message = "If-Match does not name the ETag of what is there";
+            let fault = Fault::new(Code::Aborted, "ETAG_MISMATCH", message);
+            return Err(Rejection::new(StatusCode::PRECONDITION_FAILED, fault));
+        }
+        Ok(etag.is_some() && self.names(&header::IF_NONE_MATCH, etag, false))
+    }
+
+    /// The header names this ETag, or any. Compared strongly, a weak tag is equal to none (section
+    /// 8.8.3.2).
+    fn names(&self, header: &HeaderName, etag: Option<&HeaderValue>, strongly: bool) -> bool {
+        let etag = etag.map(|etag| Tag::of(etag.as_bytes()));
+        let is_named = |tag: Tag| {
+            let weak = |tag: &Tag| strongly && tag.is_weak;
+            etag.is_some_and(|etag| etag.opaque == tag.opaque && !weak(&etag) && !weak(&tag))
         };
-        let values = self.0.get_all(header::IF_NONE_MATCH);
-        values.iter().any(|value| {
+        self.0.get_all(header).iter().any(|value| {
             let list = value.as_bytes();
-            list.trim_ascii() == b"*" || Tags(list).any(|tag| tag == etag)
+            list.trim_ascii() == b"*" || Tags(list).any(is_named)
         })
     }
 }
 
-/// An entity tag without what marks it as weak.
-fn opaque(tag: &[u8]) -> &[u8] {
-    tag.strip_prefix(b"W/").unwrap_or(tag)
+/// An entity tag.
+#[derive(Clone, Copy)]
+struct Tag<'a> {
+    is_weak: bool,
+    opaque: &'a [u8],
+}
+
+impl<'a> Tag<'a> {
+    fn of(text: &'a [u8]) -> Self {
+        let weak = text.strip_prefix(b"W/");
+        Self {
+            is_weak: weak.is_some(),
+            opaque: weak.unwrap_or(text),
+        }
+    }
 }
 
 /// The entity tags of a list, quotes included. A comma inside the quotes belongs to the tag.
 struct Tags<'a>(&'a [u8]);
 
 impl<'a> Iterator for Tags<'a> {
-    type Item = &'a [u8];
+    type Item = Tag<'a>;
 
-    fn next(&mut self) -> Option<&'a [u8]> {
+    fn next(&mut self) -> Option<Tag<'a>> {
         let start = self.0.iter().position(|byte| *byte == b'"')?;
-        let rest = self.0.get(start..)?;
+        let (before, rest) = self.0.split_at_checked(start)?;
         let length = rest.iter().skip(1).position(|byte| *byte == b'"')? + 2;
-        let (tag, rest) = rest.split_at_checked(length)?;
+        let (opaque, rest) = rest.split_at_checked(length)?;
         self.0 = rest;
-        Some(tag)
+        let is_weak = before.ends_with(b"W/");
+        Some(Tag { is_weak, opaque })
     }
 }
 
@@ -67,7 +100,9 @@ mod tests {
         for line in lines {
             headers.append(header::IF_NONE_MATCH, line.parse().unwrap());
         }
-        Condition(headers).names(Some(&etag.parse().unwrap()))
+        Condition(headers)
+            .is_known(Some(&etag.parse().unwrap()))
+            .unwrap()
     }
 
     #[test]
@@ -93,6 +128,24 @@ mod tests {
     fn without_a_tag_everything_is_news() {
         let mut headers = HeaderMap::new();
         headers.append(header::IF_NONE_MATCH, HeaderValue::from_static("*"));
-        assert!(!Condition(headers).names(None));
+        assert!(!Condition(headers).is_known(None).unwrap());
+    }
+
+    #[test]
+    fn who_insists_gets_no_other() {
+        let holds = |wanted: &str, etag: Option<&str>| {
+            let mut headers = HeaderMap::new();
+            headers.append(header::IF_MATCH, wanted.parse().unwrap());
+            let etag: Option<HeaderValue> = etag.map(|etag| etag.parse().unwrap());
+            Condition(headers).is_known(etag.as_ref()).is_ok()
+        };
+        for wanted in ["\"7\"", "\"6\", \"7\"", "*"] {
+            assert!(holds(wanted, Some("\"7\"")), "{wanted}");
+        }
+        for wanted in ["\"6\"", "W/\"7\"", "7"] {
+            assert!(!holds(wanted, Some("\"7\"")), "{wanted}");
+        }
+        assert!(!holds("\"7\"", Some("W/\"7\"")));
+        assert!(!holds("\"7\"", None) && holds("*", None));
     }
 }

@@ -212,7 +212,8 @@ impl<M> Received<M> {
         match is_wanted.then(|| prepared(&self.call)).flatten() {
             Some(prepared) => {
                 let condition = Condition::of(self.binding, self.call.metadata());
-                Ok(prepared.into_response(condition.as_ref()))
+                let response = prepared.into_response(condition.as_ref());
+                Ok(response.unwrap_or_else(Rejection::into_response))
             }
             None => Err(self),
         }
@@ -248,13 +249,15 @@ where
             let events = events.ok_or_else(|| Rejection::not_acceptable(&[negotiate::JSON]))?;
             return Ok(response(headers, format, events.into_body(deadline)));
         }
-        if condition.is_some_and(|condition| condition.names(headers.get(header::ETAG))) {
+        if let Some(condition) = &condition
+            && condition.is_known(headers.get(header::ETAG))?
+        {
             return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
         }
         let json = json.write(binding, &message)?;
         Ok(response(headers, format, json.into()))
     };
-    deadline.hold(method(call)).map(|reply| answer(reply?))
+    deadline.hold(method(call)).map(move |reply| answer(reply?))
 }
 
 /// A unary call whose answer is no JSON but a `google.api.HttpBody`: `body` takes it out of the
@@ -271,7 +274,9 @@ where
     let answer = move |reply: tonic::Response<R>| {
         let (metadata, reply, _) = reply.into_parts();
         let headers = metadata::response(metadata);
-        if condition.is_some_and(|condition| condition.names(headers.get(header::ETAG))) {
+        if let Some(condition) = &condition
+            && condition.is_known(headers.get(header::ETAG))?
+        {
             return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
         }
         let body = body(reply).unwrap_or_default();
@@ -281,7 +286,7 @@ where
     received
         .deadline
         .hold(method(received.call))
-        .map(|reply| answer(reply?))
+        .map(move |reply| answer(reply?))
 }
 
 /// A server-streaming call. What fails before the first message has a status of its own.

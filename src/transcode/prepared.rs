@@ -8,6 +8,7 @@ use http::{HeaderMap, HeaderValue, StatusCode, header};
 
 use super::condition::Condition;
 use super::negotiate::JSON;
+use super::rejection::Rejection;
 
 /// An answer that needs no method, and nothing that has to be waited for.
 #[derive(Debug)]
@@ -20,10 +21,18 @@ pub struct Prepared {
 
 impl Prepared {
     /// The response; 304 where the requester has it already.
-    pub(super) fn into_response(self, condition: Option<&Condition>) -> Response {
+    ///
+    /// # Errors
+    /// 412 where it insists on another.
+    pub(super) fn into_response(
+        self,
+        condition: Option<&Condition>,
+    ) -> Result<Response, Rejection> {
         let Self { mut headers, json } = self;
-        let is_known =
-            condition.is_some_and(|condition| condition.names(headers.get(header::ETAG)));
+        let is_known = match condition {
+            Some(condition) => condition.is_known(headers.get(header::ETAG))?,
+            None => false,
+        };
         let body = if is_known {
             Body::empty()
         } else {
@@ -35,6 +44,6 @@ impl Prepared {
             *response.status_mut() = StatusCode::NOT_MODIFIED;
         }
         *response.headers_mut() = headers;
-        response
+        Ok(response)
     }
 }

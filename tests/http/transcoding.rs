@@ -156,14 +156,14 @@ async fn headers_that_are_allowed_become_metadata() {
         ("grpc-metadata-grpc-timeout", "1S"),
         ("grpc-metadata-grpc-status", "5"),
         ("grpc-metadata-x-hop", "1"),
-        ("if-match", "\"6\""),
+        ("if-match", "\"7\""),
         ("traceparent", trace),
         ("x-request-id", "abc"),
         ("x-secret", "1"),
     ];
     let book = get(BOOK, &sent).await;
     let expected = [
-        "if-match: \"6\"",
+        "if-match: \"7\"",
         &format!("traceparent: {trace}"),
         "x-desk: 7",
         "x-request-id: abc",

@@ -293,7 +293,7 @@ fn update(random: &mut Random, world: &World) -> Command {
     Command::UpdateLease(UpdateLease {
         name: lease.name,
         caller,
-        if_revision: random.one_in(10).then_some(lease.revision),
+        if_revision: random.one_in(10).then(|| Box::new(lease.revision.into())),
         begin: (begin.is_some() || clears && random.one_in(2)).then_some(begin),
         end: (end.is_some() || clears && random.one_in(2)).then_some(end),
         duration: (duration.is_some() || clears && random.one_in(2)).then_some(duration),

@@ -28,8 +28,8 @@ use std::sync::Arc;
 
 use jumpstarter_gateway::lease::{
     Change, Client, Code, Command, CreateLease, DeclaredExporter, Duration, ExporterStatus, Labels,
-    Lease, LeaseQuery, Policy, PolicyRule, Record, Refusal, ReleaseLease, Selector, Settings,
-    Timestamp, Unchanged, UpdateLease,
+    Lease, LeaseQuery, Policy, PolicyRule, Record, Refusal, ReleaseLease, Revisions, Selector,
+    Settings, Timestamp, Unchanged, UpdateLease,
 };
 
 use crate::script::{Scenario, Step, scenarios, span};
@@ -297,13 +297,24 @@ impl Play {
         })
     }
 
-    /// `if=now` is the revision that the lease has, and `if=old` one that it had.
-    fn revision(&self, step: &Step) -> Option<u64> {
+    /// `if=now` is the revision that the lease has, `if=old` one that it had,
+    /// `if=either` both, and `if=other` all but the one it has.
+    fn revision(&self, step: &Step) -> Option<Box<Revisions>> {
         let present = || self.world.lease(step.word(0)).expect("a lease").revision;
-        step.option("if").map(|text| match text {
-            "now" => present(),
-            "old" => present() - 1,
-            _ => panic!("if={text}: now or old?"),
+        step.option("if").map(|text| {
+            Box::new(match text {
+                "now" => present().into(),
+                "old" => (present() - 1).into(),
+                "either" => Revisions {
+                    one_of: Some(vec![present() - 1, present()]),
+                    none_of: vec![],
+                },
+                "other" => Revisions {
+                    one_of: None,
+                    none_of: vec![present()],
+                },
+                _ => panic!("if={text}: now, old, either or other?"),
+            })
         })
     }
 

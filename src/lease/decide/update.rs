@@ -21,7 +21,7 @@ pub(super) fn update(
         &update.caller,
         "UpdateLease permission denied",
     )?;
-    check_revision(lease, update.if_revision)?;
+    check_revision(lease, update.if_revision.as_deref())?;
     check_unchanged(lease, &update.unchanged)?;
     let present = lease.at(now);
     let mut wanted = Lease::clone(&present);
