@@ -25,6 +25,8 @@ pub struct Call {
     id: Id,
     /// As 32 hexadecimal digits, where the call is traced.
     trace: Option<String>,
+    /// It is told of one by one if it changes something.
+    has_deed: bool,
     /// A number that means something to `server` alone.
     route: Cell<usize>,
     waited: Cell<bool>,
@@ -111,11 +113,18 @@ impl Call {
             uri: request.uri().clone(),
             id,
             trace: None,
+            has_deed: false,
             route: Cell::new(route),
             waited: Cell::new(false),
             commit: Cell::new(None),
             deed: RefCell::new(None),
         }
+    }
+
+    /// The same, where somebody wants to be told of each change.
+    #[must_use]
+    pub fn told_of(self, has_deed: bool) -> Self {
+        Self { has_deed, ..self }
     }
 
     /// The same, as a part of a trace.
@@ -169,12 +178,13 @@ pub fn present<T>(look: impl FnOnce(&Call) -> T) -> Option<T> {
     CALL.try_with(look).ok()
 }
 
-/// The call is known by this route; what changes something also gets a [`Deed`] to note things in.
-pub fn note_route(route: usize, deed: Option<Deed>) {
+/// The call is known by this route; what changes something gets a [`Deed`] to note things in where
+/// that will be told.
+pub fn note_route(route: usize, deed: impl FnOnce() -> Option<Deed>) {
     present(|call| {
         call.route.set(route);
-        if let Some(deed) = deed {
-            call.deed.replace(Some(Box::new(deed)));
+        if call.has_deed {
+            call.deed.replace(deed().map(Box::new));
         }
     });
 }

@@ -41,7 +41,9 @@ where
     let route = routes::group(Group::Unknown, request.method());
     let span = observer.span(&request);
     let trace = span.as_ref().map(|span| span.trace_id());
-    let call = Call::new(&request, id.clone(), route).traced(trace);
+    let call = Call::new(&request, id.clone(), route)
+        .traced(trace)
+        .told_of(observer.audit().is_some());
     let under_way = observer.begin(span);
     let answer = lazy(|_| answer(request)).flatten();
     let answer = AssertUnwindSafe(answer).catch_unwind();

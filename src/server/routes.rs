@@ -78,7 +78,7 @@ pub fn group(group: Group, method: &Method) -> usize {
 /// Notes the row that a request was found to belong to.
 pub fn note_row(row: &'static Binding, request: &Request<Body>) {
     let number = bindings().position(|one| std::ptr::eq(one, row));
-    call::note_route(number.unwrap_or_default(), deed(row, request));
+    call::note_route(number.unwrap_or_default(), || deed(row, request));
 }
 
 /// Notes the rpc that a native gRPC call is for.
@@ -88,30 +88,30 @@ pub fn note_rpc(request: Request<Body>) -> Request<Body> {
     let known = RPCS.iter().position(|row| row.rpc == rpc);
     let row = known.and_then(|index| RPCS.get(index));
     let number = first_rpc() + known.unwrap_or(RPCS.len());
-    call::note_route(number, row.and_then(|row| deed(row, &request)));
+    call::note_route(number, || row.and_then(|row| deed(row, &request)));
     request
 }
 
 /// Notes that a gRPC call was refused before anybody looked what it is for.
 pub fn note_other_rpc() {
-    call::note_route(first_rpc() + RPCS.len(), None);
+    call::note_route(first_rpc() + RPCS.len(), || None);
 }
 
 /// Notes that what is asked for belongs to a group.
 pub fn note_documentation(request: Request<Body>) -> Request<Body> {
-    call::note_route(group(Group::Documentation, request.method()), None);
+    call::note_route(group(Group::Documentation, request.method()), || None);
     request
 }
 
 /// See [`note_documentation`].
 pub fn note_health(request: Request<Body>) -> Request<Body> {
-    call::note_route(group(Group::Health, request.method()), None);
+    call::note_route(group(Group::Health, request.method()), || None);
     request
 }
 
 /// See [`note_documentation`].
 pub fn note_metrics(request: Request<Body>) -> Request<Body> {
-    call::note_route(group(Group::Metrics, request.method()), None);
+    call::note_route(group(Group::Metrics, request.method()), || None);
     request
 }
 

@@ -269,33 +269,34 @@ impl<'a> Path<'a> {
 #[derive(Clone, Copy, Debug)]
 pub struct Split {
     /// Where each segment starts; the first [`INLINE`] of them, more than most templates have.
-    starts: [u32; INLINE],
-    count: usize,
-    /// Where the last one ends.
-    end: usize,
+    starts: [u16; INLINE],
+    count: u8,
     has_escapes: bool,
+    /// Where the last one ends.
+    end: u16,
 }
 
 /// Segments whose place is kept; those behind are found by walking on from the last.
 const INLINE: usize = 12;
 
 impl Split {
-    /// None where the path does not start with `/` or is absurdly long.
+    /// None where the path does not start with `/` or is longer than any URL can be.
     fn new(path: &str) -> Option<Self> {
-        if !path.starts_with('/') || u32::try_from(path.len()).is_err() {
+        let end = u16::try_from(path.len()).ok()?;
+        if !path.starts_with('/') {
             return None;
         }
         let mut split = Self {
             starts: [0; INLINE],
             count: 0,
-            end: path.len(),
             has_escapes: false,
+            end,
         };
-        for (at, byte) in path.bytes().enumerate() {
+        for (start, byte) in (1..=end).zip(path.bytes()) {
             if byte == b'/'
-                && let Some(start) = split.starts.get_mut(split.count)
+                && let Some(next) = split.starts.get_mut(usize::from(split.count))
             {
-                *start = at as u32 + 1;
+                *next = start;
                 split.count += 1;
             }
             split.has_escapes |= byte == b'%';
@@ -306,6 +307,7 @@ impl Split {
     /// The same for the path without a verb, of this length; `/` alone has no segment.
     fn ending_at(self, end: usize) -> Self {
         let count = if end == 1 { 0 } else { self.count };
+        let end = u16::try_from(end).unwrap_or(self.end);
         Self { end, count, ..self }
     }
 
@@ -314,16 +316,21 @@ impl Split {
         self.has_escapes
     }
 
+    fn end(&self) -> usize {
+        usize::from(self.end)
+    }
+
     /// Where a segment starts, if there is such a segment.
     fn start(&self, path: &str, index: usize) -> Option<usize> {
-        if index < self.count {
-            return Some(self.starts[index] as usize);
+        let count = usize::from(self.count);
+        if index < count {
+            return self.starts.get(index).copied().map(usize::from);
         }
-        if self.count < INLINE {
+        if count < INLINE {
             return None;
         }
-        let last = self.starts[INLINE - 1] as usize;
-        let behind = path.get(last..self.end)?;
+        let last = self.starts.last().copied().map(usize::from)?;
+        let behind = path.get(last..self.end())?;
         let (at, _) = behind.match_indices('/').nth(index - INLINE)?;
         Some(last + at + 1)
     }
@@ -332,7 +339,7 @@ impl Split {
         let start = self.start(path, index)?;
         let end = self
             .start(path, index + 1)
-            .map_or(self.end, |next| next - 1);
+            .map_or(self.end(), |next| next - 1);
         path.get(start..end)
     }
 
@@ -347,7 +354,7 @@ impl Split {
         } else {
             self.start(path, range.end)
         };
-        let end = end.map_or(self.end, |next| next - 1);
+        let end = end.map_or(self.end(), |next| next - 1);
         path.get(start..end).unwrap_or_default()
     }
 

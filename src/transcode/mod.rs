@@ -149,17 +149,21 @@ impl Head {
         })
     }
 
-    /// The request, once its body is there.
-    async fn read<M: DeserializeOwned + Serialize>(mut self) -> Result<Received<M>, Rejection> {
+    /// The request, once its body is there. No `async fn`, which would hold all of this twice.
+    fn read<M: DeserializeOwned + Serialize>(
+        mut self,
+    ) -> impl Future<Output = Result<Received<M>, Rejection>> {
         let body = std::mem::take(&mut self.body);
         // One of no known length may be empty, and then need not say what it is.
         let is_sized = body.size_hint().exact().is_some();
         let body = rejection::read(body, self.limit);
-        let body = self.deadline.hold(body).await?;
-        if !is_sized && !body.is_empty() {
-            negotiate::check_type(self.binding, &self.parts.headers)?;
-        }
-        self.with(&body)
+        self.deadline.hold(body).map(move |body| {
+            let body = body?;
+            if !is_sized && !body.is_empty() {
+                negotiate::check_type(self.binding, &self.parts.headers)?;
+            }
+            self.with(&body)
+        })
     }
 
     /// The request with this body.

@@ -46,6 +46,10 @@ pub fn check_type(binding: &Binding, headers: &HeaderMap) -> Result<(), Rejectio
     if lines.next().is_some() {
         return Err(unsupported("with several"));
     }
+    // Most say just that.
+    if value == JSON {
+        return Ok(());
+    }
     let value = value.to_str().unwrap_or("what cannot be read");
     let is_right = Media::parse(value).is_some_and(|media| {
         let mut parameters = media.parameters.iter().copied();

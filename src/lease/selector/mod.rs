@@ -363,18 +363,27 @@ impl fmt::Display for Selector {
 
 impl fmt::Display for Requirement {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (key, values) = (&self.key, self.values.join(","));
+        let (key, name) = (&self.key, self.operator.name());
         match self.operator {
-            Operator::Exists => f.write_str(key),
-            Operator::DoesNotExist => write!(f, "!{key}"),
-            Operator::In | Operator::NotIn => {
-                write!(f, "{key} {} ({values})", self.operator.name())
-            }
-            Operator::GreaterThan => write!(f, "{key}>{values}"),
-            Operator::LessThan => write!(f, "{key}<{values}"),
+            Operator::Exists => return f.write_str(key),
+            Operator::DoesNotExist => return write!(f, "!{key}"),
+            Operator::In | Operator::NotIn => write!(f, "{key} {name} (")?,
+            Operator::GreaterThan => write!(f, "{key}>")?,
+            Operator::LessThan => write!(f, "{key}<")?,
             Operator::Equals | Operator::DoubleEquals | Operator::NotEquals => {
-                write!(f, "{key}{}{values}", self.operator.name())
+                f.write_str(key)?;
+                f.write_str(name)?;
             }
+        }
+        for (index, value) in self.values.iter().enumerate() {
+            if index > 0 {
+                f.write_str(",")?;
+            }
+            f.write_str(value)?;
+        }
+        match self.operator {
+            Operator::In | Operator::NotIn => f.write_str(")"),
+            _ => Ok(()),
         }
     }
 }
