@@ -292,11 +292,11 @@ impl Split {
             has_escapes: false,
             end,
         };
-        for (start, byte) in (1..=end).zip(path.bytes()) {
+        for (at, byte) in path.bytes().enumerate() {
             if byte == b'/'
                 && let Some(next) = split.starts.get_mut(usize::from(split.count))
             {
-                *next = start;
+                *next = at as u16 + 1;
                 split.count += 1;
             }
             split.has_escapes |= byte == b'%';
