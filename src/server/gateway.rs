@@ -14,7 +14,7 @@ use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either};
 use http::header::ACCESS_CONTROL_REQUEST_METHOD;
-use http::{Method, Request};
+use http::{Method, Request, Version};
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Layer, Service, ServiceExt};
 use tower_http::cors::CorsLayer;
@@ -23,6 +23,7 @@ use super::HEALTH;
 use super::framing;
 use super::host;
 use super::identify::identify;
+use super::lingering::Lingering;
 use super::metrics;
 use super::observer::Observer;
 use super::refusals::{too_many_headers, url_too_long};
@@ -196,21 +197,22 @@ where
         let ways = self.0.clone();
         let (place, observer) = (ways.load.begin(), ways.observer.clone());
         let answer = move |request| ways.answer(request);
-        let answer = identify(request.map(whole), observer, answer);
+        let answer = identify(whole(request), observer, answer);
         let answer = answer.inspect(|_| drop(place));
         Box::pin(answer)
     }
 }
 
-/// A body of any kind. Most requests have none, and need no box for it.
-fn whole<B>(body: B) -> Body
+/// A request with a body of any kind. Most have none, and need no box for it.
+fn whole<B>(request: Request<B>) -> Request<Body>
 where
     B: http_body::Body<Data = Bytes> + Send + 'static,
     B::Error: Into<BoxError>,
 {
-    if body.is_end_stream() {
-        Body::empty()
-    } else {
-        Body::new(body)
-    }
+    let version = request.version();
+    request.map(|body| match version {
+        _ if body.is_end_stream() => Body::empty(),
+        Version::HTTP_2 => Body::new(Lingering::new(Body::new(body))),
+        _ => Body::new(body),
+    })
 }

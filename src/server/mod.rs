@@ -12,6 +12,7 @@ mod gateway;
 mod grpc;
 mod host;
 mod identify;
+mod lingering;
 mod listen;
 mod log;
 mod metrics;

@@ -1,6 +1,9 @@
 //! Whatever calls itself however, and however it is put on the wire: what is refused has the one shape,
 //! and nothing is taken for something else.
 
+use bytes::Bytes;
+use tokio::net::TcpStream;
+
 use crate::harness::{Gateway, answer};
 use crate::refusals::raw;
 
@@ -162,5 +165,33 @@ async fn whoever_sends_the_wrong_type_is_told_the_right_one() {
         wrong.refused(415, 3, "UNSUPPORTED_MEDIA_TYPE", "text/plain");
         let told = (wrong.header("accept"), wrong.header("accept-patch"));
         assert_eq!(told, ("application/json", patch), "{method}");
+    }
+}
+
+/// What is reset may reach its client before the answer does.
+#[tokio::test]
+async fn who_is_refused_over_http_2_may_send_to_the_end() {
+    let gateway = Gateway::demo().await;
+    let url = gateway.url("");
+    let address = url.strip_prefix("http://").unwrap();
+    let stream = TcpStream::connect(address).await.unwrap();
+    let (requests, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    let put = |path| {
+        let request = http::Request::put(gateway.url(path));
+        request.body(()).unwrap()
+    };
+    for (path, status) in [("/v1/nothing", 404), (LEASES, 405)] {
+        let mut requests = requests.clone().ready().await.unwrap();
+        let (response, mut body) = requests.send_request(put(path), false).unwrap();
+        body.send_data(Bytes::from_static(b"some "), false).unwrap();
+        let response = response.await.unwrap();
+        assert_eq!(response.status(), status);
+        // An answer to something else comes behind whatever was sent with the refusal.
+        let mut requests = requests.ready().await.unwrap();
+        let (other, _) = requests.send_request(put("/v1/other"), true).unwrap();
+        assert_eq!(other.await.unwrap().status(), 404);
+        let rest = body.send_data(Bytes::from_static(b"more"), true);
+        assert!(rest.is_ok(), "{path} was reset: {rest:?}");
     }
 }
