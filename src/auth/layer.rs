@@ -1,5 +1,5 @@
-//! The layer around every API route, REST and gRPC alike: it lets a request through only with a
-//! [`Caller`] in its extensions.
+//! What every request for the API has to pass, over REST ([`AuthLayer::guard`]) and, as a layer, over
+//! gRPC: it gets through only with a [`Caller`] in its extensions.
 
 use std::borrow::BorrowMut;
 use std::collections::BTreeSet;

@@ -1,4 +1,4 @@
-//! Who is calling: bearer tokens, and the layer that no API route is without.
+//! Who is calling: bearer tokens, and the guard that no API route is without.
 
 mod clients;
 mod endings;
@@ -33,7 +33,8 @@ use crate::store::Store;
 /// How often somebody who stays is asked again who they are, if nothing says that this has changed.
 const AGAIN: Duration = Duration::from_secs(10);
 
-/// The client on whose behalf a call is made. The layer puts it into the request's extensions.
+/// The client on whose behalf a call is made. Whoever let the request in put it into
+/// its extensions.
 #[derive(Clone, Debug)]
 pub struct Caller {
     /// Its short name.
@@ -50,7 +51,7 @@ impl Caller {
     /// The caller of a request.
     ///
     /// # Errors
-    /// UNAUTHENTICATED where the layer did not see the request; that is a mistake of the server.
+    /// UNAUTHENTICATED where nobody let the request in; that is a mistake of the server.
     pub fn of<M>(request: &tonic::Request<M>) -> Result<&Self, Fault> {
         let caller = request.extensions().get();
         caller.ok_or_else(|| {

@@ -128,7 +128,7 @@ impl Ways {
                 Ok(refusal)
             }));
         }
-        let request = if signs.is_packed {
+        let request = if signs.is_packed(request.method()) {
             request
         } else {
             match self.rest.take(request) {
@@ -156,8 +156,7 @@ impl Ways {
         if uri.path().len() + asked > url {
             return Some(url_too_long("URL", url));
         }
-        // One field is the id that every request is given, if it has brought none.
-        if request.headers().len() > headers + 1 {
+        if request.headers().len() > headers {
             return Some(too_many_headers(headers));
         }
         let refused = host::refused(request.version(), signs).or_else(|| framing::refused(signs));

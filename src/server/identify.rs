@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use futures_util::FutureExt;
 use futures_util::future::lazy;
-use http::{HeaderValue, Request};
+use http::{HeaderValue, Method, Request};
 use tonic::Code;
 use uuid::{Builder, Uuid};
 
@@ -20,7 +20,7 @@ use super::refusals::in_words_of_http;
 use super::routes::{self, Group};
 use crate::call::{Call, Id};
 use crate::fault::Fault;
-use crate::transcode::{REQUEST_ID, Rejection, with_request_id};
+use crate::transcode::{REQUEST_ID, Rejection, with_request_id, without_body};
 
 /// The longest id that is taken over; what is longer or not text is replaced.
 const LONGEST: usize = 128;
@@ -45,13 +45,19 @@ where
         .traced(trace)
         .told_of(observer.audit().is_some());
     let under_way = observer.begin(span);
+    let is_head = request.method() == Method::HEAD;
     let answer = lazy(|_| answer(request)).flatten();
     let answer = AssertUnwindSafe(answer).catch_unwind();
     call.scope(answer.map(move |answered| {
         let Ok(mut response) = answered.unwrap_or_else(|_| Ok(panicked()));
         in_words_of_http(&mut response);
         under_way.answered(&response);
-        let mut response = with_request_id(response, &id);
+        let response = with_request_id(response, &id);
+        // Here once for everybody, as layers on the way want to see it.
+        let mut response = match is_head {
+            true => without_body(response),
+            false => response,
+        };
         response.headers_mut().insert(REQUEST_ID, id.header());
         Ok(response)
     }))

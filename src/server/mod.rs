@@ -194,13 +194,7 @@ pub fn gateway(
             Err(request) => Either::Right(ready(Ok(rest.refuse(&request)))),
         })
     };
-    // HEAD is answered as GET is up to the router, which leaves the body out once it is packed.
-    let unpacked = taken(rest.clone()).map_request(|mut request: Request<_>| {
-        if request.method() == Method::HEAD {
-            *request.method_mut() = Method::GET;
-        }
-        request.map(Body::new)
-    });
+    let unpacked = taken(rest.clone()).map_request(|request: Request<_>| request.map(Body::new));
     let unpack = RequestDecompression::new(unpacked).pass_through_unaccepted(true);
     let packed = ServiceBuilder::new()
         .layer(from_fn(told_apart))
@@ -210,7 +204,7 @@ pub fn gateway(
     // knows no such rpc.
     let transcoder = taken(rest.clone());
     let fallback = service_fn(move |request: Request<Body>| {
-        if Signs::of(request.headers()).is_packed {
+        if Signs::of(request.headers()).is_packed(request.method()) {
             let response = packed.clone().oneshot(request);
             Either::Left(response.map_ok(|response| response.map(Body::new)))
         } else {

@@ -1,7 +1,7 @@
 //! What the headers of a request say that decides which way it goes. They are gone through once, as
 //! every look for one by its name costs about as much.
 
-use http::HeaderMap;
+use http::{HeaderMap, Method};
 
 use super::framing;
 use super::host::is_host;
@@ -17,7 +17,9 @@ pub struct Signs {
     pub transfer_codings: usize,
     pub has_bad_coding: bool,
     /// It is packed, its answer may be, or it insists on one that may have been.
-    pub is_packed: bool,
+    has_coding: bool,
+    /// It is for those who do not know the present answer, which they may know packed.
+    is_for_news: bool,
 }
 
 impl Signs {
@@ -35,10 +37,18 @@ impl Signs {
                         signs.has_bad_coding |= !framing::is_understood(coding);
                     }
                 }
-                "accept-encoding" | "content-encoding" | "if-match" => signs.is_packed = true,
+                "accept-encoding" | "content-encoding" | "if-match" => signs.has_coding = true,
+                "if-none-match" => signs.is_for_news = true,
                 _ => {}
             }
         }
         signs
+    }
+
+    /// The request has to go where bodies are packed and ETags of packed answers are understood. A GET
+    /// that takes no packed answer knows none either.
+    pub fn is_packed(self, method: &Method) -> bool {
+        let is_read = matches!(*method, Method::GET | Method::HEAD);
+        self.has_coding || (self.is_for_news && !is_read)
     }
 }

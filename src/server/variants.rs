@@ -10,7 +10,7 @@ use axum::body::Body;
 use axum::middleware::Next;
 use axum::response::Response;
 use http::header::{CONTENT_ENCODING, ETAG, Entry, IF_MATCH, IF_NONE_MATCH, VARY};
-use http::{HeaderMap, HeaderName, HeaderValue, Request, StatusCode};
+use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 
 use super::packing::{accepts, prepared};
 
@@ -20,16 +20,18 @@ const CODINGS: [&str; 3] = ["gzip", "br", "zstd"];
 /// The step around the layer that packs.
 pub async fn told_apart(request: Request<Body>, next: Next) -> Response {
     let mut request = prepared(request);
+    let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let headers = request.headers_mut();
     let known: Vec<HeaderValue> = headers.get_all(IF_NONE_MATCH).iter().cloned().collect();
     let accepted: Vec<&str> = CODINGS
         .into_iter()
         .filter(|coding| accepts(headers, coding))
         .collect();
-    // Who insists on what it has read may have read it in any form; a copy is as good as new only in a
-    // form that would be sent again.
+    // Who changes only what it has read, or only what it has not, may have read it in any form; a copy is as
+    // good as new only in a form that would be sent again.
     take_off(headers, &IF_MATCH, &CODINGS);
-    take_off(headers, &IF_NONE_MATCH, &accepted);
+    let unwanted: &[&str] = if is_read { &accepted } else { &CODINGS };
+    take_off(headers, &IF_NONE_MATCH, unwanted);
     let mut response = next.run(request).await;
     if let Some(tag) = own_tag(&response, &known, &accepted) {
         response.headers_mut().insert(ETAG, tag);

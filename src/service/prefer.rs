@@ -8,6 +8,8 @@ use http::HeaderName;
 use tonic::metadata::{MetadataMap, MetadataValue};
 use tonic::{Response, Status};
 
+use crate::transcode::items;
+
 static PREFER: HeaderName = HeaderName::from_static("prefer");
 
 /// The caller would rather wait for its lease than ask again.
@@ -26,7 +28,7 @@ impl Wait {
         values.peek()?;
         let mut preferences = values
             .filter_map(|value| value.to_str().ok())
-            .flat_map(|value| split(value, ','))
+            .flat_map(|value| items(value, ','))
             .filter_map(preference);
         // Only the first instance of a preference counts (section 2).
         let (mut wait, mut on_timeout) = (None, None);
@@ -77,22 +79,9 @@ pub fn is_asked(metadata: &MetadataMap) -> bool {
     metadata.as_ref().contains_key(&PREFER)
 }
 
-/// The parts of a header between separators that do not stand in quotes.
-fn split(text: &str, separator: char) -> impl Iterator<Item = &str> {
-    let (mut quoted, mut escaped) = (false, false);
-    text.split(move |character| {
-        let is_escaped = escaped;
-        escaped = quoted && !is_escaped && character == '\\';
-        if character == '"' && !is_escaped {
-            quoted = !quoted;
-        }
-        character == separator && !quoted
-    })
-}
-
 /// The name and value of one preference; its parameters mean nothing here.
 fn preference(text: &str) -> Option<(&str, &str)> {
-    let (name, value) = split(text, ';').next()?.split_once('=')?;
+    let (name, value) = items(text, ';').next()?.split_once('=')?;
     let value = value.trim();
     let unquoted = value
         .strip_prefix('"')

@@ -70,8 +70,8 @@ pub fn stopping() -> Fault {
     Fault::new(Code::Unavailable, "STOPPING", message).with_retry(1)
 }
 
-/// The revisions that `If-Match` and `If-None-Match` leave for a change; none where they insist on nothing (rule K20; RFC 9110, section 13.1).
-/// An ETag that is not of this server's making matches nothing.
+/// The revisions that `If-Match` and `If-None-Match` leave for a change; none where they insist on nothing
+/// (rule K20; RFC 9110, section 13.1). An ETag that is not of this server's making matches nothing.
 ///
 /// # Errors
 /// INVALID_ARGUMENT where a header holds no list of ETags.
@@ -138,10 +138,16 @@ fn tags<'a>(metadata: &'a MetadataMap, name: &'static str) -> Result<Option<Tags
     Ok((!tags.is_empty()).then_some(Tags::These(tags)))
 }
 
-/// The tags of one line; none if it is no list of them.
-fn listed(mut line: &str) -> Option<Vec<Tag<'_>>> {
+/// The tags of one line, which may have empty items beside them (section 5.6.1); none if it is no list
+/// of them. One without any is none: somebody meant to send a tag.
+fn listed(line: &str) -> Option<Vec<Tag<'_>>> {
     let mut tags = vec![];
-    loop {
+    let mut line = line.trim();
+    while !line.is_empty() {
+        if let Some(rest) = line.strip_prefix(',') {
+            line = rest.trim_start();
+            continue;
+        }
         let (is_weak, rest) = match line.strip_prefix("W/") {
             Some(rest) => (true, rest),
             None => (false, line),
@@ -151,9 +157,10 @@ fn listed(mut line: &str) -> Option<Vec<Tag<'_>>> {
             return None;
         }
         tags.push(Tag { is_weak, text });
-        match rest.trim_start() {
-            "" => return Some(tags),
-            rest => line = rest.strip_prefix(',')?.trim_start(),
+        line = rest.trim_start();
+        if !line.is_empty() && !line.starts_with(',') {
+            return None;
         }
     }
+    (!tags.is_empty()).then_some(tags)
 }

@@ -403,7 +403,7 @@ fn shared<'b, T: 'b>(found: impl IntoIterator<Item = &'b Arc<T>>) -> IntoIter<Ar
 
 /// Whether a query asks for a lease: asked of a book that holds nothing else.
 fn accepts(query: &LeaseQuery, at: Timestamp, lease: &Arc<Lease>) -> bool {
-    let mut book = Book::new(Settings::default());
+    let mut book = Book::new(Settings::default()).without_lists();
     book.apply(&Change::Put(Record::Lease(lease.clone())));
     let found = book.leases(at, &lease.name.namespace, query, None, 1);
     !found.is_empty()

@@ -2,13 +2,14 @@
 //! answers become JSON. Generic: it is driven by rows and knows no service by name.
 //!
 //! ```text
-//! request -> matcher -> call -> receive: negotiate, read, bind -> method of the service
+//! request -> Transcoder -> Call -> Head: negotiate, read, bind -> method of the service
 //!                                    response <- encode <- reply
 //! ```
 //!
-//! [`Transcoder`] is a service to mount in an axum `Router`. It matches paths itself, because what
-//! axum's matcher cannot express (a verb after a capture, `**` that takes nothing, the method as part of
-//! the match, raw `%2F`) are the sharp edges that decide whether a gateway can be trusted.
+//! [`Transcoder`] is a service to mount in an axum `Router`, or to be asked for the [`Call`] that a
+//! request makes. It matches paths itself, because what axum's matcher cannot express (a verb after a
+//! capture, `**` that takes nothing, the method as part of the match, raw `%2F`) are the sharp edges that
+//! decide whether a gateway can be trusted.
 
 mod bind;
 mod condition;
@@ -54,12 +55,13 @@ pub use bind::bind;
 pub use deadline::Deadline;
 pub use events::{Event, Events, Follow};
 pub use matcher::{Conflict, Match, Matcher, Split};
+pub use media::items;
 pub use metadata::REQUEST_ID;
 pub use prepared::Prepared;
 pub use rejection::{Rejection, UNSUPPORTED_CONTENT_ENCODING, code_name, refusal, with_request_id};
 pub use route::{Answer, Route};
 pub use row::{Binding, Body, Capture, Field, Kind, Message, Segment, Selected};
-pub use transcoder::{Call, Transcoder, wrong_method};
+pub use transcoder::{Call, Transcoder, without_body, wrong_method};
 
 type Request = http::Request<HttpBody>;
 

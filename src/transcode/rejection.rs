@@ -233,8 +233,8 @@ pub fn with_request_id(mut response: Response, id: &impl ToString) -> Response {
     };
     let mut status = Arc::unwrap_or_clone(status);
     tell_request_id(&mut status, &id.to_string());
-    // Neither the length nor the packing of the body without the id holds for the one with it. What
-    // HEAD answers has no body to replace.
+    // Neither the length nor the packing of the body without the id holds for the one with it. Where the
+    // body was left out already, it stays out.
     response.headers_mut().remove(header::CONTENT_LENGTH);
     response.headers_mut().remove(header::CONTENT_ENCODING);
     if response.body().is_end_stream() {

@@ -112,7 +112,8 @@ impl Call {
         self.route.binding()
     }
 
-    /// Reads the request and answers it.
+    /// Reads the request and answers it; HEAD with the body of GET, which goes no further than to
+    /// [`without_body`].
     #[must_use]
     pub fn answer(self) -> Answer {
         let Self {
@@ -121,16 +122,7 @@ impl Call {
             request,
             limits,
         } = self;
-        let is_head = request.method() == Method::HEAD;
-        let answer = route.answer(request, split, limits);
-        match answer {
-            answer if !is_head => answer,
-            Either::Left(now) => {
-                let Ok(response) = now.into_inner();
-                Either::Left(ready(Ok(without_body(response))))
-            }
-            Either::Right(later) => Either::Right(Box::pin(later.map_ok(without_body))),
-        }
+        route.answer(request, split, limits)
     }
 }
 
@@ -156,9 +148,18 @@ impl Service<Request> for Transcoder {
     }
 
     fn call(&mut self, request: Request) -> Answer {
-        match self.find(request) {
+        let is_head = request.method() == Method::HEAD;
+        let answer = match self.find(request) {
             Ok(call) => call.answer(),
             Err(request) => Either::Left(ready(Ok(self.refuse(&request)))),
+        };
+        match answer {
+            answer if !is_head => answer,
+            Either::Left(now) => {
+                let Ok(response) = now.into_inner();
+                Either::Left(ready(Ok(without_body(response))))
+            }
+            Either::Right(later) => Either::Right(Box::pin(later.map_ok(without_body))),
         }
     }
 }
@@ -186,14 +187,16 @@ pub fn wrong_method(method: &Method, path: &str, declared: &[&'static str]) -> R
     response
 }
 
-/// What HEAD answers: the headers of GET, the length of the body included, without the body.
-fn without_body(response: Response) -> Response {
+/// What HEAD answers: the headers of GET, the length of the body included, without the body. HTTP/1.1
+/// has no other way to send it, and HTTP/2 must not be given one (RFC 9110, section 9.3.2).
+#[must_use]
+pub fn without_body(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
-    // What GET would send, but for a body that is not sent either way.
-    if parts.status != StatusCode::NOT_MODIFIED
-        && let Some(length) = body.size_hint().exact()
-    {
-        parts.headers.insert(header::CONTENT_LENGTH, length.into());
+    // These never have a body, nor the length of one (section 8.6).
+    let has_none = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&parts.status);
+    if let Some(length) = body.size_hint().exact().filter(|_| !has_none) {
+        let known = parts.headers.entry(header::CONTENT_LENGTH);
+        known.or_insert_with(|| length.into());
     }
     Response::from_parts(parts, Body::empty())
 }

@@ -232,6 +232,8 @@ async fn a_stale_etag_is_refused() {
         // The comparison is a strong one.
         (&format!("W/{now}"), 412, 10, "ETAG_MISMATCH"),
         ("x", 400, 3, "INVALID_ETAG"),
+        // An ETag that somebody meant to send, perhaps.
+        ("", 400, 3, "INVALID_ETAG"),
         ("\"1\" \"2\"", 400, 3, "INVALID_ETAG"),
         ("\"1\", \"2\"", 412, 10, "ETAG_MISMATCH"),
     ] {
@@ -246,7 +248,8 @@ async fn a_stale_etag_is_refused() {
         let request = gateway.request(method, &path(&lease)).header(header, tags);
         crate::harness::answer(request).await
     };
-    for tags in ["*", &now, &format!("\"1\", {now}")] {
+    let packed = now.replace("\"", "-gzip\"").replacen("-gzip", "", 1);
+    for tags in ["*", &now, &format!("\"1\", {now}"), &packed] {
         for method in ["PATCH", "DELETE"] {
             let refused = send(method, "if-none-match", tags).await;
             refused.refused(412, 10, "ETAG_MISMATCH", "");
@@ -255,7 +258,7 @@ async fn a_stale_etag_is_refused() {
     send("GET", "if-match", "\"zzz\"")
         .await
         .refused(412, 10, "ETAG_MISMATCH", "");
-    let either = format!("\"1\", {now}, W/\"2\"");
+    let either = format!("\"1\", , {now}, W/\"2\",");
     assert_eq!(send("GET", "if-match", &either).await.status, 200);
     assert_eq!(send("DELETE", "if-match", &either).await.status, 200);
 }

@@ -100,6 +100,36 @@ async fn head_tells_what_get_would() {
     }
 }
 
+/// Over HTTP/1.1 no body would be sent in any case; over HTTP/2 one is an error of the protocol.
+#[tokio::test]
+async fn head_has_no_body_over_http_2_whatever_is_answered() {
+    let gateway = Gateway::demo().await;
+    let client = reqwest::Client::builder()
+        .http2_prior_knowledge()
+        .build()
+        .unwrap();
+    let long = format!("{EXPORTERS}?filter={}", "x".repeat(20_000));
+    for (path, header, status) in [
+        (EXPORTERS, ("accept", "*/*"), 200),
+        (EXPORTERS, ("accept-encoding", "gzip"), 200),
+        (EXPORTERS, ("if-match", "*"), 200),
+        (EXPORTERS, ("accept", "text/html"), 406),
+        ("/openapi.json", ("accept", "*/*"), 200),
+        ("/healthz", ("accept", "*/*"), 200),
+        ("/v1/nothing", ("accept", "*/*"), 404),
+        ("/v1/nothing", ("accept-encoding", "gzip"), 404),
+        (&long, ("accept", "*/*"), 414),
+    ] {
+        let request = client.head(gateway.url(path));
+        let head = answer(request.header(header.0, header.1)).await;
+        assert_eq!(
+            (head.status, &*head.text),
+            (status, ""),
+            "{path} {header:?}"
+        );
+    }
+}
+
 fn chunked(method: &str, headers: &str, chunks: &str) -> String {
     format!("{method} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n{headers}\r\n{chunks}0\r\n\r\n")
 }

@@ -49,6 +49,9 @@ async fn gateway() -> Gateway {
 async fn without_an_accepted_token_nobody_gets_in() {
     let gateway = gateway().await;
     let leases = "/v1/namespaces/lab/leases";
+    let client = reqwest::Client::builder().http2_prior_knowledge();
+    let head = client.build().unwrap().head(gateway.url(leases));
+    assert_eq!(answer(head).await.status, 401);
     let missing = gateway.get(leases).await;
     missing.refused(401, 16, "TOKEN_MISSING", "missing authorization header");
     assert!(
