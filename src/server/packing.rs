@@ -13,6 +13,10 @@ use http::{HeaderMap, HeaderValue, Request};
 use tower_http::compression::CompressionLayer;
 use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Predicate};
 
+/// The content codings that bodies are packed with, in both directions: those for which tower-http has
+/// its features.
+pub const CODINGS: [&str; 3] = ["gzip", "br", "zstd"];
+
 /// The sender can unpack this coding, and names it.
 pub fn accepts(headers: &HeaderMap, coding: &str) -> bool {
     let items = listed(headers, &ACCEPT_ENCODING);

@@ -4,6 +4,7 @@
 use axum::response::Response;
 use http::{HeaderValue, StatusCode, header};
 
+use super::packing::CODINGS;
 use crate::fault::Fault;
 use crate::lease::ETAG_MISMATCH;
 use crate::load::BODY_TOO_SLOW;
@@ -40,10 +41,10 @@ pub fn in_words_of_http(response: &mut Response) {
         ETAG_MISMATCH => *response.status_mut() = StatusCode::PRECONDITION_FAILED,
         BODY_TOO_SLOW => *response.status_mut() = StatusCode::REQUEST_TIMEOUT,
         UNSUPPORTED_CONTENT_ENCODING => {
-            let codings = HeaderValue::from_static("gzip, br, zstd");
-            response
-                .headers_mut()
-                .insert(header::ACCEPT_ENCODING, codings);
+            if let Ok(codings) = HeaderValue::try_from(CODINGS.join(", ")) {
+                let headers = response.headers_mut();
+                headers.insert(header::ACCEPT_ENCODING, codings);
+            }
         }
         _ => {}
     }

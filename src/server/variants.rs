@@ -12,10 +12,7 @@ use axum::response::Response;
 use http::header::{CONTENT_ENCODING, ETAG, Entry, IF_MATCH, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 
-use super::packing::{accepts, prepared};
-
-/// The content codings that answers are packed with.
-const CODINGS: [&str; 3] = ["gzip", "br", "zstd"];
+use super::packing::{CODINGS, accepts, prepared};
 
 /// The step around the layer that packs.
 pub async fn told_apart(request: Request<Body>, next: Next) -> Response {

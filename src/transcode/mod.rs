@@ -218,8 +218,9 @@ impl<M> Received<M> {
         match is_wanted.then(|| prepared(&self.call)).flatten() {
             Some(prepared) => {
                 let condition = Condition::of(self.binding, self.call.metadata());
-                let response = prepared.into_response(condition.as_ref());
-                Ok(response.unwrap_or_else(Rejection::into_response))
+                let answer = |headers| Ok(response(headers, self.format, prepared.json.into()));
+                let answer = if_news(condition.as_ref(), prepared.headers, answer);
+                Ok(answer.unwrap_or_else(Rejection::into_response))
             }
             None => Err(self),
         }
@@ -255,13 +256,10 @@ where
             let events = events.ok_or_else(|| Rejection::not_acceptable(&[negotiate::JSON]))?;
             return Ok(response(headers, format, events.into_body(deadline)));
         }
-        if let Some(condition) = &condition
-            && condition.is_known(headers.get(header::ETAG))?
-        {
-            return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
-        }
-        let json = json.write(binding, &message)?;
-        Ok(response(headers, format, json.into()))
+        if_news(condition.as_ref(), headers, |headers| {
+            let json = json.write(binding, &message)?;
+            Ok(response(headers, format, json.into()))
+        })
     };
     deadline.hold(method(call)).map(move |reply| answer(reply?))
 }
@@ -280,14 +278,11 @@ where
     let answer = move |reply: tonic::Response<R>| {
         let (metadata, reply, _) = reply.into_parts();
         let headers = metadata::response(metadata);
-        if let Some(condition) = &condition
-            && condition.is_known(headers.get(header::ETAG))?
-        {
-            return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
-        }
-        let body = body(reply).unwrap_or_default();
-        let kind = negotiate::kind_of(&body)?;
-        Ok((headers, [(header::CONTENT_TYPE, kind)], body.data).into_response())
+        if_news(condition.as_ref(), headers, |headers| {
+            let body = body(reply).unwrap_or_default();
+            let kind = negotiate::kind_of(&body)?;
+            Ok((headers, [(header::CONTENT_TYPE, kind)], body.data).into_response())
+        })
     };
     received
         .deadline
@@ -335,6 +330,21 @@ where
     let (kind, body) = stream::raw(deadline.bound(messages), body).await?;
     let headers = metadata::response(metadata);
     Ok((headers, [(header::CONTENT_TYPE, kind)], body).into_response())
+}
+
+/// An answer with these headers; 304 with nothing but them where the requester has it already, 412
+/// where it insists on another.
+fn if_news(
+    condition: Option<&Condition>,
+    headers: HeaderMap,
+    answer: impl FnOnce(HeaderMap) -> Result<Response, Rejection>,
+) -> Result<Response, Rejection> {
+    if let Some(condition) = condition
+        && condition.is_known(headers.get(header::ETAG))?
+    {
+        return Ok((StatusCode::NOT_MODIFIED, headers).into_response());
+    }
+    answer(headers)
 }
 
 fn response(mut headers: HeaderMap, format: &'static str, body: HttpBody) -> Response {

@@ -112,20 +112,17 @@ impl<'a> Range<'a> {
     /// 12.5.1). What stands behind the quality is no parameter of it.
     fn parse(text: &'a str) -> Option<Self> {
         let media = Media::parse(text)?;
+        let parameters = media.parameters.as_slice();
         let is_quality = |(name, _): &(&str, &str)| name.eq_ignore_ascii_case("q");
-        let mut parameters = media.parameters.iter().copied();
-        let end = parameters.clone().position(|one| is_quality(&one));
-        let quality = parameters.clone().find(is_quality);
+        let end = parameters.iter().position(is_quality);
+        let (variant, rest) = parameters.split_at_checked(end.unwrap_or(parameters.len()))?;
+        let quality = rest.first();
         let quality = quality.map_or(1.0, |(_, value)| value.parse::<f32>().unwrap_or(0.0));
-        parameters
-            .by_ref()
-            .take(end.unwrap_or(usize::MAX))
-            .all(is_utf8)
-            .then_some(Self {
-                kind: media.kind,
-                subtype: media.subtype,
-                quality: (quality.clamp(0.0, 1.0) * 1000.0) as u32,
-            })
+        variant.iter().copied().all(is_utf8).then_some(Self {
+            kind: media.kind,
+            subtype: media.subtype,
+            quality: (quality.clamp(0.0, 1.0) * 1000.0) as u32,
+        })
     }
 
     /// How closely the range names the media type; none where it does not.

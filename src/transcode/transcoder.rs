@@ -153,13 +153,10 @@ impl Service<Request> for Transcoder {
             Ok(call) => call.answer(),
             Err(request) => Either::Left(ready(Ok(self.refuse(&request)))),
         };
-        match answer {
-            answer if !is_head => answer,
-            Either::Left(now) => {
-                let Ok(response) = now.into_inner();
-                Either::Left(ready(Ok(without_body(response))))
-            }
-            Either::Right(later) => Either::Right(Box::pin(later.map_ok(without_body))),
+        if is_head {
+            Either::Right(Box::pin(answer.map_ok(without_body)))
+        } else {
+            answer
         }
     }
 }
