@@ -4,3 +4,7 @@
 
 pub mod load;
 pub mod server;
+
+/// As the program has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;

@@ -176,14 +176,14 @@ impl Leases {
     /// A lease that was planned to end by `now` and has not, with its planned end. The earliest
     /// first.
     pub(super) fn overdue(&self, now: Timestamp) -> Option<(Timestamp, &Arc<Lease>)> {
-        let (end, id) = self.ends.first()?;
-        Some((*end, self.records.get(id)?)).filter(|(end, _)| *end <= now)
+        let (end, id) = self.ends.first().filter(|(end, _)| *end <= now)?;
+        Some((*end, self.records.get(id)?))
     }
 
     /// The lease that ended first, if it did so at `then` or before.
     pub(super) fn ended_by(&self, then: Timestamp) -> Option<&Arc<Lease>> {
-        let Reverse((ended, id)) = self.ended.peek()?;
-        self.records.get(id).filter(|_| *ended <= then)
+        let Reverse((_, id)) = self.ended.peek().filter(|first| first.0.0 <= then)?;
+        self.records.get(id)
     }
 
     /// The leases of these names, as far as there are such.

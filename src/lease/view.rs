@@ -50,6 +50,9 @@ pub struct Views<'a> {
     outlooks: HashMap<(Arc<str>, LineId), Option<Outlook<'a>>>,
 }
 
+/// What a condition says: a word and a sentence.
+type Reason = (&'static str, Cow<'static, str>);
+
 impl Book {
     /// Leases as they are at `now`.
     pub fn views(&self, now: Timestamp) -> Views<'_> {
@@ -124,7 +127,7 @@ impl Views<'_> {
         let (reason, message) = match state {
             LeaseState::Scheduled => {
                 let begin = lease.begin.unwrap_or(lease.created);
-                ("Scheduled", format!("The lease begins at {begin}"))
+                ("Scheduled", format!("The lease begins at {begin}").into())
             }
             LeaseState::Pending => self.expect(&lease, &mut view),
             LeaseState::Ready | LeaseState::Ended => why_no_longer_pending(&lease),
@@ -132,14 +135,14 @@ impl Views<'_> {
         let pending = ConditionKind::Pending;
         if let Some(condition) = view.conditions.iter_mut().find(|one| one.kind == pending) {
             condition.reason = reason;
-            condition.message = message.into();
+            condition.message = message;
         }
         view
     }
 
     /// Why a lease waits, in a word and a sentence; and, in the view, for how long.
-    fn expect(&mut self, lease: &Lease, view: &mut LeaseView) -> (&'static str, String) {
-        let unknown = || ("NotAvailable", "The lease waits for an exporter".to_owned());
+    fn expect(&mut self, lease: &Lease, view: &mut LeaseView) -> Reason {
+        let unknown = || ("NotAvailable", "The lease waits for an exporter".into());
         let id = &lease.name.namespace;
         let Some(namespace) = self.book.namespace(id) else {
             return unknown();
@@ -156,15 +159,15 @@ impl Views<'_> {
         let prospect = namespace.prospect(line, &turn, outlook, self.now);
         view.ahead = Some(prospect.ahead);
         view.estimated_start = prospect.estimated_start;
-        (outlook.reason, prospect.message)
+        (outlook.reason, prospect.message.into())
     }
 }
 
 /// What ended the wait: the exporter, or whatever ended the lease without one.
-fn why_no_longer_pending(lease: &Lease) -> (&'static str, String) {
+fn why_no_longer_pending(lease: &Lease) -> Reason {
     match lease.conditions.last() {
-        Some(last) if lease.exporter.is_none() => (last.reason, last.message.to_string()),
-        _ => (READY, READY_MESSAGE.to_owned()),
+        Some(last) if lease.exporter.is_none() => (last.reason, last.message.clone()),
+        _ => (READY, READY_MESSAGE.into()),
     }
 }
 

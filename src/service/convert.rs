@@ -1,6 +1,7 @@
 //! Between the wire's types (`pb::`) and the domain's.
 
 use std::collections::BTreeMap;
+use std::fmt::Write as _;
 use std::sync::Arc;
 
 use super::LabelRules;
@@ -8,7 +9,7 @@ use super::names::{self, CLIENTS, EXPORTERS, LEASES};
 use crate::fault::{Fault, Violation};
 use crate::lease::{
     Book, Condition, ConditionKind, CreateLease, Duration, Exporter, Lease, LeaseView, Name,
-    Requirement, Timestamp, Unchanged, UpdateLease,
+    Requirement, Selector, Timestamp, Unchanged, UpdateLease,
 };
 use crate::proto::jumpstarter::client::v1 as pb;
 use crate::proto::jumpstarter::v1 as common;
@@ -56,7 +57,7 @@ impl ExporterLabels {
         let namespace = &lease.name.namespace;
         pb::Lease {
             name: names::format(namespace, LEASES, &lease.name.id),
-            selector: lease.selector.to_string(),
+            selector: text(&lease.selector),
             duration: lease.duration.map(duration),
             effective_duration: view.effective_duration.map(duration),
             begin_time: lease.begin.map(timestamp),
@@ -84,6 +85,14 @@ impl ExporterLabels {
             .map(|(key, message)| (key.clone(), message.clone()))
             .collect()
     }
+}
+
+/// A selector as it is written, in one piece of memory for nearly all.
+fn text(selector: &Selector) -> String {
+    let mut text = String::with_capacity(64);
+    // Writing to a string cannot fail.
+    let _ = write!(text, "{selector}");
+    text
 }
 
 fn map<'l>(labels: impl Iterator<Item = (&'l str, &'l str)>) -> BTreeMap<String, String> {

@@ -27,8 +27,8 @@ use crate::proto::json::{self, MAXIMUM_DEPTH};
 pub fn bind<'a, M: DeserializeOwned + Serialize>(
     binding: &'static Binding,
     captures: impl Iterator<Item = &'a str>,
-    query: Option<&str>,
-    body: &[u8],
+    query: Option<&'a str>,
+    body: &'a [u8],
 ) -> Result<M, Fault> {
     content(binding, captures, query, "", body)
 }
@@ -40,10 +40,23 @@ pub fn bind<'a, M: DeserializeOwned + Serialize>(
 pub fn content<'a, M: DeserializeOwned + Serialize>(
     binding: &'static Binding,
     captures: impl Iterator<Item = &'a str>,
-    query: Option<&str>,
-    content_type: &str,
-    body: &[u8],
+    query: Option<&'a str>,
+    content_type: &'a str,
+    body: &'a [u8],
 ) -> Result<M, Fault> {
+    let entries = entries(binding, captures, query, content_type, body)?;
+    let root = Node::root(&entries, Some(binding.request), agree::<M>);
+    M::deserialize(root).or_else(|_| explained(&entries, binding.request))
+}
+
+/// What a request gives for which fields, in the order in which a message is read.
+fn entries<'a>(
+    binding: &'static Binding,
+    captures: impl Iterator<Item = &'a str>,
+    query: Option<&'a str>,
+    content_type: &'a str,
+    body: &'a [u8],
+) -> Result<Vec<Entry<'a>>, Fault> {
     let mut entries = Vec::with_capacity(4);
     for (capture, raw) in binding.captures.iter().zip(captures) {
         let text = decode(raw, capture.multi).map_err(|why| invalid(dotted(capture.path), why))?;
@@ -80,27 +93,26 @@ pub fn content<'a, M: DeserializeOwned + Serialize>(
         entries.sort_by(|a, b| a.order().cmp(b.order()));
         refuse_twice(&entries)?;
     }
-    read(&entries, binding.request)
+    Ok(entries)
 }
 
-/// Reads a message from what is given for its fields. The way of the field that is wrong is looked
-/// for only once something is wrong.
-fn read<M: DeserializeOwned + Serialize>(
+/// Reads a message that could not be read once more, and says which field is wrong.
+#[cold]
+#[inline(never)]
+fn explained<M: DeserializeOwned + Serialize>(
     entries: &[Entry],
     request: &'static Message,
 ) -> Result<M, Fault> {
-    let root = || Node::root(entries, Some(request), agree::<M>);
-    M::deserialize(root()).or_else(|_| {
-        serde_path_to_error::deserialize(root()).map_err(|error| {
-            let path = error.path().to_string();
-            let trouble = match error.into_inner() {
-                Trouble::Text(text) if had_plus(entries, &path) => Trouble::Text(format!(
-                    "{text}; in a query `+` is a space, and %2B is a plus"
-                )),
-                trouble => trouble,
-            };
-            explain(&path, trouble, request)
-        })
+    let root = Node::root(entries, Some(request), agree::<M>);
+    serde_path_to_error::deserialize(root).map_err(|error| {
+        let path = error.path().to_string();
+        let trouble = match error.into_inner() {
+            Trouble::Text(text) if had_plus(entries, &path) => Trouble::Text(format!(
+                "{text}; in a query `+` is a space, and %2B is a plus"
+            )),
+            trouble => trouble,
+        };
+        explain(&path, trouble, request)
     })
 }
 

@@ -58,9 +58,10 @@ static KEPT_BACK: [HeaderName; 14] = [
 /// The call that a request makes, with its extensions.
 pub fn request<M>(parts: Parts, message: M) -> tonic::Request<M> {
     let mut metadata = HeaderMap::new();
+    let has_options = parts.headers.contains_key(header::CONNECTION);
     for (name, value) in &parts.headers {
         if let Some(forwarded) = forwarded(name)
-            && !is_of_the_connection(name, &parts.headers)
+            && !(has_options && is_of_the_connection(name, &parts.headers))
         {
             metadata.append(forwarded, value.clone());
         }

@@ -240,9 +240,9 @@ impl JsonWriter {
         binding: &Binding,
         message: &R,
     ) -> Result<Vec<u8>, Rejection> {
-        // One that is a little longer than the last needs no second allocation.
+        // Most are as long as the last one, and what is full becomes a body as it is.
         let likely = self.length.load(Ordering::Relaxed).min(LONGEST_GUESS);
-        let mut whole = Vec::with_capacity(likely + likely / 8);
+        let mut whole = Vec::with_capacity(likely);
         json::to_writer(&mut whole, message).map_err(Rejection::internal)?;
         self.length.store(whole.len(), Ordering::Relaxed);
         let Some(selected) = binding.response_body else {
