@@ -63,7 +63,8 @@ const CASES: [Case; 4] = [
                        index,
                    },
                    buffer| {
-            let lease = format!("made-{round}-{connection}-{}", index / 2);
+            // Later names come later, as those do that the server makes up.
+            let lease = format!("made-{round:02}-{:04}-{connection}", index / 2);
             if index % 2 == 0 {
                 post(&lease, LEASES + connection, buffer);
             } else {

@@ -14,7 +14,7 @@ use std::time::Instant;
 
 use jumpstarter_gateway::lease::{
     Book, Change, Client, Command, CreateLease, DeclaredExporter, Duration, Labels, Lease,
-    LeaseQuery, Name, Policy, PolicyRule, ReleaseLease, Selector, Settings, Timestamp,
+    LeaseQuery, Name, Policy, PolicyRule, Purpose, ReleaseLease, Selector, Settings, Timestamp,
 };
 
 const NAMESPACE: &str = "lab";
@@ -77,7 +77,7 @@ fn main() {
         (resident() - before) / count
     );
     let before = resident();
-    let mut deciding = Book::new(Settings::default()).without_lists();
+    let mut deciding = Book::new(Settings::default()).serving(Purpose::Decide);
     for record in lab.book.records() {
         deciding.apply(&Change::Put(record));
     }

@@ -14,7 +14,8 @@ use uuid::Uuid;
 use crate::lease::Name;
 
 tokio::task_local! {
-    static CALL: Call;
+    /// In a box, as it changes places each time that its task is looked at, and is given back.
+    static CALL: Box<Call>;
 }
 
 /// What is known of one call. Notes of a task that answers no call go nowhere.
@@ -135,7 +136,7 @@ impl Call {
 
     /// Does something as this call.
     pub fn scope<F: Future>(self, future: F) -> impl Future<Output = F::Output> {
-        CALL.scope(self, future)
+        CALL.scope(Box::new(self), future)
     }
 
     pub fn method(&self) -> &Method {
@@ -175,7 +176,7 @@ impl Call {
 
 /// Looks at the call that is being answered; none where no call is.
 pub fn present<T>(look: impl FnOnce(&Call) -> T) -> Option<T> {
-    CALL.try_with(look).ok()
+    CALL.try_with(|call| look(call)).ok()
 }
 
 /// The call is known by this route; what changes something gets a [`Deed`] to note things in where

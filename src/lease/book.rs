@@ -20,12 +20,34 @@ use super::time::{Duration, Timestamp};
 pub struct Book {
     settings: Settings,
     revision: u64,
-    keeps_lists: bool,
+    purpose: Purpose,
     namespaces: BTreeMap<Arc<str>, Namespace>,
     /// When each namespace has something to settle next.
     agenda: BTreeSet<(Timestamp, Arc<str>)>,
     /// The namespaces that something was applied to since they were settled, each once.
     restless: Vec<Arc<str>>,
+}
+
+/// What a book is for. Indexes that serve only one purpose are most of what a change to a lease costs.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Purpose {
+    /// It is asked, settled and applied to. Its leases can be listed all the same, but all of them are
+    /// gone through each time.
+    Decide,
+    /// It is applied to and looked at, never asked or settled.
+    Show,
+    /// All of this.
+    Both,
+}
+
+impl Purpose {
+    pub(super) fn decides(self) -> bool {
+        self != Self::Show
+    }
+
+    pub(super) fn shows(self) -> bool {
+        self != Self::Decide
+    }
 }
 
 /// What the operator of a book may choose.
@@ -61,20 +83,19 @@ impl Book {
         Self {
             settings,
             revision: 0,
-            keeps_lists: true,
+            purpose: Purpose::Both,
             namespaces: BTreeMap::new(),
             agenda: BTreeSet::new(),
             restless: Vec::new(),
         }
     }
 
-    /// The same book for somebody who decides and lists no leases: it does without what lists are
-    /// found by. They are right all the same, but all leases are gone through each time.
+    /// The same book for one purpose: what only the other needs is not kept. See [`Purpose`].
     #[must_use]
-    pub fn without_lists(mut self) -> Self {
-        self.keeps_lists = false;
+    pub fn serving(mut self, purpose: Purpose) -> Self {
+        self.purpose = purpose;
         for namespace in self.namespaces.values_mut() {
-            namespace.leases.drop_lists();
+            namespace.leases.serve(purpose);
         }
         self
     }
@@ -145,7 +166,7 @@ impl Book {
             None => self
                 .namespaces
                 .entry(id.clone())
-                .or_insert_with(|| Namespace::new(self.keeps_lists)),
+                .or_insert_with(|| Namespace::new(self.purpose)),
         };
         if !std::mem::replace(&mut namespace.is_restless, true) {
             self.restless.push(id.clone());

@@ -1,12 +1,12 @@
 //! The leases of one namespace: found by name and by when something happens to them. Knows nothing
 //! of exporters and of who may have what.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
 use std::sync::Arc;
 
+use super::book::Purpose;
 use super::hash::Map;
 use super::lists::{Found, Listed, Lists, Member, Names};
+use super::plans::{Moment, Plans};
 use super::query::LeaseQuery;
 use super::record::Lease;
 use super::selector::Selector;
@@ -22,37 +22,37 @@ pub(super) struct Leases {
     waiting: Names,
     /// None in a book that only decides: whoever lists its leases waits until all are sorted.
     lists: Option<Lists>,
-    /// Every selector, with how many leases have it.
-    selectors: Map<Arc<Selector>, usize>,
+    /// None in a book that only shows: it is never settled.
+    plans: Option<Plans>,
     /// The begins that waiting leases still wait for.
     begins: Sorted<Moment>,
-    /// The planned ends of leases that have one and have not ended.
-    ends: Sorted<Moment>,
-    /// The ends of ended leases, earliest first.
-    ended: BinaryHeap<Reverse<Moment>>,
 }
 
-/// When, and which lease.
-type Moment = (Timestamp, Arc<str>);
-
 impl Leases {
-    /// None yet; with lists, or for a book that only decides.
-    pub(super) fn new(with_lists: bool) -> Self {
+    /// None yet, in a book for this purpose.
+    pub(super) fn new(purpose: Purpose) -> Self {
         Self {
             records: Map::default(),
             active: 0,
             waiting: Sorted::default(),
-            lists: with_lists.then(Lists::default),
-            selectors: Map::default(),
+            lists: purpose.shows().then(Lists::default),
+            plans: purpose.decides().then(Plans::default),
             begins: Sorted::new(),
-            ends: Sorted::new(),
-            ended: BinaryHeap::new(),
         }
     }
 
-    /// Keeps no lists from now on.
-    pub(super) fn drop_lists(&mut self) {
-        self.lists = None;
+    /// Serves this purpose from now on, and no other.
+    pub(super) fn serve(&mut self, purpose: Purpose) {
+        if !purpose.shows() {
+            self.lists = None;
+        } else if self.lists.is_none() {
+            self.lists = Some(Lists::of(self.records.values()));
+        }
+        if !purpose.decides() {
+            self.plans = None;
+        } else if self.plans.is_none() {
+            self.plans = Some(Plans::of(self.records.values()));
+        }
     }
 
     pub(super) fn get(&self, id: &str) -> Option<&Arc<Lease>> {
@@ -84,9 +84,7 @@ impl Leases {
 
     /// A selector equal to this one that some lease has: equal selectors are best kept once.
     pub(super) fn same_selector(&self, selector: &Selector) -> Option<Arc<Selector>> {
-        self.selectors
-            .get_key_value(selector)
-            .map(|(selector, _)| selector.clone())
+        self.plans.as_ref()?.same_selector(selector)
     }
 
     /// Puts a lease in the place of the one of the same name, which is returned.
@@ -94,10 +92,13 @@ impl Leases {
         let old = self.records.insert(lease.name.id.clone(), lease.clone());
         let before = old.as_deref();
         self.count(before, lease);
+        self.note_begin(before, lease);
         if let Some(lists) = &mut self.lists {
             lists.put(before, lease);
         }
-        self.plan(before, lease);
+        if let Some(plans) = &mut self.plans {
+            plans.put(before, lease);
+        }
         old
     }
 
@@ -111,20 +112,10 @@ impl Leases {
         if let Some(lists) = &mut self.lists {
             lists.remove(&lease);
         }
-        if let Some(count) = self.selectors.get_mut(&lease.selector) {
-            *count -= 1;
-            if *count == 0 {
-                self.selectors.remove(&lease.selector);
-            }
+        if let Some(plans) = &mut self.plans {
+            plans.remove(&lease, |id| self.records.contains_key(id));
         }
-        self.unplan(&lease);
-        while self
-            .ended
-            .peek()
-            .is_some_and(|Reverse((_, id))| !self.records.contains_key(id))
-        {
-            self.ended.pop();
-        }
+        self.begin_no_more(&lease);
         Some(lease)
     }
 
@@ -159,9 +150,11 @@ impl Leases {
 
     /// When something next happens to a lease of itself: it is due, it ends, or it is forgotten.
     pub(super) fn next_moment(&self, retention: Duration) -> Option<Timestamp> {
+        let plans = self.plans.as_ref();
         let begin = self.begins.first().map(|(at, _)| *at);
-        let end = self.ends.first().map(|(at, _)| *at);
-        let forgotten = self.ended.peek().map(|Reverse((at, _))| *at + retention);
+        let end = plans.and_then(Plans::end).map(|(at, _)| *at);
+        let ended = plans.and_then(Plans::ended);
+        let forgotten = ended.map(|(at, _)| *at + retention);
         [begin, end, forgotten].into_iter().flatten().min()
     }
 
@@ -176,13 +169,15 @@ impl Leases {
     /// A lease that was planned to end by `now` and has not, with its planned end. The earliest
     /// first.
     pub(super) fn overdue(&self, now: Timestamp) -> Option<(Timestamp, &Arc<Lease>)> {
-        let (end, id) = self.ends.first().filter(|(end, _)| *end <= now)?;
+        let end = self.plans.as_ref()?.end();
+        let (end, id) = end.filter(|(end, _)| *end <= now)?;
         Some((*end, self.records.get(id)?))
     }
 
     /// The lease that ended first, if it did so at `then` or before.
     pub(super) fn ended_by(&self, then: Timestamp) -> Option<&Arc<Lease>> {
-        let Reverse((_, id)) = self.ended.peek().filter(|first| first.0.0 <= then)?;
+        let ended = self.plans.as_ref()?.ended();
+        let (_, id) = ended.filter(|(ended, _)| *ended <= then)?;
         self.records.get(id)
     }
 
@@ -198,9 +193,6 @@ impl Leases {
         let is_active = |lease: &Lease| usize::from(lease.ended.is_none());
         self.active += is_active(lease);
         self.active -= old.map_or(0, is_active);
-        if old.is_none() {
-            *self.selectors.entry(lease.selector.clone()).or_default() += 1;
-        }
         match (old.is_some_and(is_known_to_wait), is_known_to_wait(lease)) {
             (true, false) => self.waiting.remove(&Listed::new(&lease.name.id)),
             (false, true) => self.waiting.insert(Listed::new(&lease.name.id)),
@@ -208,36 +200,18 @@ impl Leases {
         };
     }
 
-    fn plan(&mut self, old: Option<&Lease>, lease: &Lease) {
-        let id = &lease.name.id;
+    /// Whether the lease, which was `old` before, waits for its begin.
+    fn note_begin(&mut self, old: Option<&Lease>, lease: &Lease) {
         if let Some(old) = old {
-            self.unplan(old);
+            self.begin_no_more(old);
         }
-        match lease.ended {
-            Some(ended) => {
-                if old.is_none_or(|old| old.ended.is_none()) {
-                    self.ended.push(Reverse((ended, id.clone())));
-                }
-            }
-            None => {
-                if let Some(end) = lease.planned_end() {
-                    self.ends.insert((end, id.clone()));
-                }
-                if lease.exporter.is_none() && lease.begins_later() {
-                    self.begins.insert((lease.due(), id.clone()));
-                }
-            }
+        if lease.is_waiting() && lease.begins_later() {
+            self.begins.insert((lease.due(), lease.name.id.clone()));
         }
     }
 
-    fn unplan(&mut self, old: &Lease) {
-        if old.ended.is_some() {
-            return;
-        }
-        if let Some(end) = old.planned_end() {
-            self.ends.remove(&(end, old.name.id.clone()));
-        }
-        if old.exporter.is_none() && old.begins_later() {
+    fn begin_no_more(&mut self, old: &Lease) {
+        if old.is_waiting() && old.begins_later() {
             self.begins.remove(&(old.due(), old.name.id.clone()));
         }
     }
@@ -289,7 +263,7 @@ mod tests {
         let ended = handed_on.released(Timestamp::new(110, 0));
         let life = [new, waiting, held, handed_on, ended].map(Arc::new);
         for length in 1..=life.len() {
-            let mut leases = Leases::new(true);
+            let mut leases = Leases::new(Purpose::Both);
             for lease in life.iter().take(length) {
                 leases.put(lease);
             }
@@ -301,7 +275,10 @@ mod tests {
                 leases.waiting.is_empty() && lists.is_empty(),
                 "after {length} steps"
             );
-            assert!(leases.selectors.is_empty(), "after {length} steps");
+            assert!(
+                leases.plans.as_ref().unwrap().is_empty(),
+                "after {length} steps"
+            );
             assert_eq!(
                 leases.next_moment(Duration::ZERO),
                 None,
@@ -310,9 +287,32 @@ mod tests {
         }
     }
 
+    /// A writer takes over the book of readers where a commit has failed.
+    #[test]
+    fn what_another_purpose_does_without_comes_back() {
+        let mut leases = Leases::new(Purpose::Both);
+        let held = lease("two").granted(Arc::from("rpi4-01"), Timestamp::new(100, 0));
+        let ended = lease("one").released(Timestamp::new(50, 0));
+        [lease("three"), held, ended].map(|lease| leases.put(&Arc::new(lease)));
+        let seen = |leases: &Leases| {
+            let by_name = leases.by_name().into_iter().cloned().collect::<Vec<_>>();
+            let moments = [0, 1_000].map(|kept| leases.next_moment(Duration::from_seconds(kept)));
+            let overdue = leases.overdue(Timestamp::new(500, 0)).map(|(at, _)| at);
+            let twin = leases.same_selector(&lease("four").selector).is_some();
+            (by_name, moments, overdue, twin)
+        };
+        let before = seen(&leases);
+        for purpose in [Purpose::Show, Purpose::Decide, Purpose::Show] {
+            leases.serve(purpose);
+        }
+        assert_ne!(seen(&leases), before);
+        leases.serve(Purpose::Both);
+        assert_eq!(seen(&leases), before);
+    }
+
     #[test]
     fn equal_selectors_are_kept_once() {
-        let mut leases = Leases::new(true);
+        let mut leases = Leases::new(Purpose::Both);
         leases.put(&Arc::new(lease("one")));
         leases.put(&Arc::new(lease("two")));
         let same = |leases: &Leases| leases.same_selector(&lease("three").selector);

@@ -146,6 +146,13 @@ impl Found<'_> {
 }
 
 impl Lists {
+    /// Lists of all these leases.
+    pub(super) fn of<'l>(leases: impl Iterator<Item = &'l Arc<Lease>>) -> Self {
+        let mut lists = Self::default();
+        leases.for_each(|lease| lists.put(None, lease));
+        lists
+    }
+
     /// All names.
     pub(super) fn all(&self) -> &Names {
         &self.all

@@ -36,6 +36,7 @@ mod lists;
 mod named;
 mod namespace;
 mod outlook;
+mod plans;
 mod query;
 mod queue;
 mod record;
@@ -46,7 +47,7 @@ mod time;
 mod verdict;
 mod view;
 
-pub use book::{Book, Settings};
+pub use book::{Book, Purpose, Settings};
 pub use census::Census;
 pub use command::*;
 pub use labels::Labels;

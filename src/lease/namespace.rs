@@ -4,6 +4,7 @@
 use std::sync::Arc;
 
 use super::access::Policies;
+use super::book::Purpose;
 use super::exporters::{Effect, Exporters};
 use super::leases::Leases;
 use super::named::Named;
@@ -53,13 +54,13 @@ impl News {
 }
 
 impl Namespace {
-    /// An empty one, with lists of leases or without. Whatever it is loaded with has to be looked at.
-    pub(super) fn new(with_lists: bool) -> Self {
+    /// An empty one, in a book for this purpose. Whatever it is loaded with has to be looked at.
+    pub(super) fn new(purpose: Purpose) -> Self {
         Self {
             exporters: Exporters::default(),
             clients: Named::default(),
             policies: Policies::default(),
-            leases: Leases::new(with_lists),
+            leases: Leases::new(purpose),
             queue: Queue::default(),
             news: News {
                 everything: true,

@@ -175,7 +175,13 @@ impl<T: Ord> Sorted<T> {
     {
         let begins_behind =
             |chunk: &Vec<T>| chunk.first().is_some_and(|first| member < first.borrow());
-        let behind = self.chunks.partition_point(|chunk| !begins_behind(chunk));
+        // Most of what comes and goes did so not long ago.
+        let behind = match self.chunks.split_last() {
+            Some((last, earlier)) if begins_behind(last) => {
+                earlier.partition_point(|chunk| !begins_behind(chunk))
+            }
+            _ => self.chunks.len(),
+        };
         behind.saturating_sub(1)
     }
 }

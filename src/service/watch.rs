@@ -38,7 +38,9 @@ use super::lists::{ExporterList, LeaseList};
 use super::{Clients, page, refusal};
 use crate::auth::Caller;
 use crate::fault::Fault;
-use crate::lease::{Book, Change, Exporter, Lease, LeaseQuery, Name, Record, Settings, Timestamp};
+use crate::lease::{
+    Book, Change, Exporter, Lease, LeaseQuery, Name, Purpose, Record, Settings, Timestamp,
+};
 use crate::load::Wait;
 use crate::proto::jumpstarter::client::v1 as pb;
 use crate::proto::wkt;
@@ -403,7 +405,7 @@ fn shared<'b, T: 'b>(found: impl IntoIterator<Item = &'b Arc<T>>) -> IntoIter<Ar
 
 /// Whether a query asks for a lease: asked of a book that holds nothing else.
 fn accepts(query: &LeaseQuery, at: Timestamp, lease: &Arc<Lease>) -> bool {
-    let mut book = Book::new(Settings::default()).without_lists();
+    let mut book = Book::new(Settings::default()).serving(Purpose::Decide);
     book.apply(&Change::Put(Record::Lease(lease.clone())));
     let found = book.leases(at, &lease.name.namespace, query, None, 1);
     !found.is_empty()

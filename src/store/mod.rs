@@ -32,7 +32,7 @@ pub use observer::{Attempt, Observer, Outcome};
 pub use published::Wake;
 
 use crate::call;
-use crate::lease::{Book, Command, Name, Refusal, Settings, Timestamp};
+use crate::lease::{Book, Command, Name, Purpose, Refusal, Settings, Timestamp};
 use published::Published;
 use writer::{Job, Writer};
 
@@ -107,11 +107,12 @@ impl Store {
         let (jobs, inbox) = mpsc::channel(BACKLOG);
         let (settings, chosen) = watch::channel(settings);
         let (alive, writing) = watch::channel(());
-        let published = Arc::new(Published::new(book.clone(), clock(), HISTORY));
+        let shown = book.clone().serving(Purpose::Show);
+        let published = Arc::new(Published::new(shown, clock(), HISTORY));
         let writer = Writer {
             engine,
             settings: chosen,
-            book: book.without_lists(),
+            book: book.serving(Purpose::Decide),
             published: published.clone(),
             clock: clock.clone(),
             observer,

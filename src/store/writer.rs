@@ -13,7 +13,9 @@ use super::engine::{self, CommitError, Engine, EngineError, Snapshot};
 use super::observer::{Attempt, Observer, Outcome};
 use super::published::Published;
 use super::{Clock, StoreError};
-use crate::lease::{Book, Change, Command, Kind, Name, Record, Refusal, Settings, Timestamp};
+use crate::lease::{
+    Book, Change, Command, Kind, Name, Purpose, Record, Refusal, Settings, Timestamp,
+};
 
 /// A command, and who waits for its outcome.
 pub struct Job {
@@ -205,7 +207,7 @@ impl<E: Engine> Writer<E> {
     /// Forgets what was decided and not committed.
     async fn go_back(&mut self) {
         let published = self.published.clone();
-        match aside(move || published.read(|book| book.clone().without_lists())).await {
+        match aside(move || published.read(|book| book.clone().serving(Purpose::Decide))).await {
             Ok(book) => self.book = book,
             // What is kept is known for certain, wherever this stopped.
             Err(_) => self.in_doubt = true,
@@ -220,8 +222,8 @@ impl<E: Engine> Writer<E> {
             let (revision, records) =
                 published.read(|book| (book.revision(), book.records().collect()));
             let book = engine::book(Snapshot { revision, records }, settings);
-            published.replace(book.clone());
-            book.without_lists()
+            published.replace(book.clone().serving(Purpose::Show));
+            book.serving(Purpose::Decide)
         });
         match done.await {
             Ok(book) => self.book = book,
@@ -244,7 +246,7 @@ impl<E: Engine> Writer<E> {
             let commit = self.published.publish(&changes, book.revision(), now);
             self.observer.published(&commit);
         }
-        self.book = book.without_lists();
+        self.book = book.serving(Purpose::Decide);
         self.in_doubt = false;
         Ok(())
     }

@@ -2,8 +2,8 @@
 //! settles, and a published one that is only ever applied to.
 
 use jumpstarter_gateway::lease::{
-    Book, Change, Command, Duration, Exporter, Lease, LeaseView, Name, Record, Refusal, Settings,
-    Timestamp,
+    Book, Change, Command, Duration, Exporter, Lease, LeaseView, Name, Purpose, Record, Refusal,
+    Settings, Timestamp,
 };
 
 pub const NAMESPACE: &str = "lab";
@@ -24,8 +24,8 @@ impl World {
     pub fn new(settings: Settings) -> Self {
         let writer = Book::new(settings.clone());
         Self {
-            published: writer.clone(),
-            writer: writer.without_lists(),
+            published: writer.clone().serving(Purpose::Show),
+            writer: writer.serving(Purpose::Decide),
             settings,
             now: EPOCH,
             changes: Vec::new(),
@@ -79,8 +79,8 @@ impl World {
             book.apply(&Change::Put(record));
         }
         book.committed(self.published.revision());
-        self.published = book.clone();
-        self.writer = book.without_lists();
+        self.published = book.clone().serving(Purpose::Show);
+        self.writer = book.serving(Purpose::Decide);
         self.settle();
     }
 
