@@ -85,8 +85,8 @@ fn run() -> Result<(), Box<dyn Error>> {
         generate(&Recipe {
             root: invented,
             include: &[proto],
-            files: &["library/v1/library.proto", "vectors.proto"],
-            packages: &["library.v1", "gateway.vectors.v1"],
+            files: &["library/v1/library.proto", "names.proto", "vectors.proto"],
+            packages: &["library.v1", "gateway.names.v1", "gateway.vectors.v1"],
             external: &[("google.api", "::jumpstarter_gateway::proto::google::api")],
             emit_defaults: false,
             default_stubs: true,

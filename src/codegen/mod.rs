@@ -10,6 +10,7 @@
 
 mod annotations;
 pub mod json;
+mod names;
 pub mod openapi;
 mod overlap;
 pub mod rows;

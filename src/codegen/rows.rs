@@ -4,12 +4,14 @@
 
 use std::error::Error;
 
-use proc_macro2::{Ident, Span, TokenStream};
-use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor};
+use heck::ToShoutySnakeCase;
+use proc_macro2::{Ident, TokenStream};
+use prost_reflect::{FieldDescriptor, Kind, MessageDescriptor, MethodDescriptor};
 use quote::{format_ident, quote};
 
 use super::annotations::behavior;
-use super::rules::{Binding, Body, Capture, Role, Service, reachable};
+use super::names::{member, service_module, service_trait};
+use super::rules::{Binding, Body, Capture, Role, Service, is_http_body, reachable};
 use super::template::Segment;
 
 /// The Rust source of all rows of one package. `root` is the crate that holds `transcode`.
@@ -21,9 +23,10 @@ pub fn render(root: &str, services: &[&Service]) -> Result<String, Box<dyn Error
     let tables = reachable(services)
         .into_values()
         .map(|message| table(&message));
-    let modules = services.iter().map(|service| service_module(service));
+    let modules = services.iter().map(|service| module(service));
     let file = quote! {
         /// The fields of each message that a request can carry.
+        #[allow(non_upper_case_globals)]
         mod tables {
             use #root::transcode::{Field, Kind, Message};
             #(#tables)*
@@ -60,20 +63,24 @@ fn table(message: &MessageDescriptor) -> TokenStream {
     }
 }
 
+/// A name that no other message has: case is kept, and since no part of a full name begins with a
+/// digit, `_0` can only be an underscore of the name's own.
 fn table_ident(message: &MessageDescriptor) -> Ident {
-    format_ident!("{}", message.full_name().replace('.', "_").to_uppercase())
+    let name = message.full_name().replace('_', "_0").replace('.', "_");
+    format_ident!("{name}")
 }
 
-fn service_module(service: &Service) -> TokenStream {
+fn module(service: &Service) -> TokenStream {
     let name = service.descriptor.name();
-    let module = format_ident!("{}_http", snake(name));
-    let server = format_ident!("{}_server", snake(name));
-    let service_trait = format_ident!("{name}");
+    let module = service_module(name, "http");
+    let server = service_module(name, "server");
+    let service_trait = service_trait(name);
     let doc = format!("HTTP rows of `{}`.", service.descriptor.full_name());
-    let rows = service.bindings.iter().map(row);
+    let rows = service.bindings.iter().enumerate().map(row);
+    let rpcs = rpcs(service);
     let count = service.bindings.len();
     let routes = service.bindings.iter().enumerate().map(|(index, binding)| {
-        let method = format_ident!("{}", snake(binding.rpc.name()));
+        let method = member(binding.rpc.name());
         let raw = raw_reply(binding);
         let shape = match (binding.rpc.is_server_streaming(), &raw) {
             (false, None) => quote!(unary),
@@ -95,6 +102,12 @@ fn service_module(service: &Service) -> TokenStream {
             use std::sync::Arc;
             use transcode::{Binding, Body, Capture, Segment};
 
+            /// What `Binding::rpc` says of each rpc that has a row.
+            #[allow(dead_code)]
+            pub mod rpcs {
+                #(#rpcs)*
+            }
+
             /// Every row, in the order of the proto.
             pub static BINDINGS: [Binding; #count] = [#(#rows),*];
 
@@ -106,12 +119,25 @@ fn service_module(service: &Service) -> TokenStream {
     }
 }
 
-fn row(binding: &Binding) -> TokenStream {
-    let rpc = format!(
-        "{}/{}",
-        binding.rpc.parent_service().full_name(),
-        binding.rpc.name()
-    );
+/// A constant for each rpc with a row: who names one that is gone does not compile.
+fn rpcs(service: &Service) -> Vec<TokenStream> {
+    let mut rpcs: Vec<&MethodDescriptor> = service.bindings.iter().map(|row| &row.rpc).collect();
+    rpcs.dedup();
+    let constant = |rpc: &MethodDescriptor| {
+        let ident = format_ident!("{}", rpc.name().to_shouty_snake_case());
+        let name = full_name(rpc);
+        quote!(pub const #ident: &str = #name;)
+    };
+    rpcs.into_iter().map(constant).collect()
+}
+
+/// `package.Service/Method`, as gRPC spells it.
+fn full_name(rpc: &MethodDescriptor) -> String {
+    format!("{}/{}", rpc.parent_service().full_name(), rpc.name())
+}
+
+fn row((index, binding): (usize, &Binding)) -> TokenStream {
+    let rpc = full_name(&binding.rpc);
     let (method, path) = (&binding.method, &binding.path);
     let segments = binding
         .template
@@ -130,21 +156,22 @@ fn row(binding: &Binding) -> TokenStream {
     let request = table_ident(&binding.rpc.input());
     let body = body(binding);
     let response_body = match &binding.response_body {
-        Some(field) if !is_http_body(field) => {
+        Some(field) if !is_one_http_body(field) => {
             let (name, unset) = (field.json_name(), unset(field));
             quote!(Some(transcode::Selected { name: #name, unset: #unset }))
         }
         _ => quote!(None),
     };
     let mask = match &binding.mask {
-        Some(field) => {
-            let field = field_reference(field);
-            quote!(Some(&#field))
+        Some(mask) => {
+            let (field, resource) = (field_reference(&mask.field), table_ident(&mask.resource));
+            quote!(Some(transcode::Mask { field: &#field, resource: &tables::#resource }))
         }
         None => quote!(None),
     };
     quote! {
         Binding {
+            index: #index,
             rpc: #rpc,
             method: #method,
             template: #path,
@@ -178,12 +205,10 @@ fn unset(field: &FieldDescriptor) -> String {
 fn body(binding: &Binding) -> TokenStream {
     match &binding.body {
         Body::None => quote!(Body::None),
-        Body::All if binding.rpc.input().full_name() == HTTP_BODY => {
-            raw_body(&binding.rpc.input(), &[])
-        }
+        Body::All if is_http_body(&binding.rpc.input()) => raw_body(&binding.rpc.input(), &[]),
         Body::All => quote!(Body::All),
         Body::Field(field) => match field.kind() {
-            Kind::Message(message) if is_http_body(field) => {
+            Kind::Message(message) if is_one_http_body(field) => {
                 raw_body(&message, &[field_reference(field)])
             }
             _ => {
@@ -194,15 +219,9 @@ fn body(binding: &Binding) -> TokenStream {
     }
 }
 
-/// A message whose JSON form HTTP does not show: its bytes are the body (`google/api/httpbody.proto`).
-const HTTP_BODY: &str = "google.api.HttpBody";
-
-fn is_http_body(field: &FieldDescriptor) -> bool {
-    let message = match field.kind() {
-        Kind::Message(message) => message,
-        _ => return false,
-    };
-    message.full_name() == HTTP_BODY && !field.is_list()
+/// The field is one `HttpBody`, not a list of them.
+fn is_one_http_body(field: &FieldDescriptor) -> bool {
+    matches!(field.kind(), Kind::Message(message) if is_http_body(&message)) && !field.is_list()
 }
 
 /// A body of bytes for `message`, an `HttpBody`, inside the fields `around`.
@@ -222,11 +241,9 @@ fn raw_body(message: &MessageDescriptor, around: &[TokenStream]) -> TokenStream 
 /// Takes the `HttpBody` out of a reply, where the answer is one.
 fn raw_reply(binding: &Binding) -> Option<TokenStream> {
     match &binding.response_body {
-        None if binding.rpc.output().full_name() == HTTP_BODY => Some(quote!(Some)),
-        Some(field) if is_http_body(field) => {
-            let name = snake(field.name());
-            let name = syn::parse_str::<Ident>(&name)
-                .unwrap_or_else(|_| Ident::new_raw(&name, Span::call_site()));
+        None if is_http_body(&binding.rpc.output()) => Some(quote!(Some)),
+        Some(field) if is_one_http_body(field) => {
+            let name = member(field.name());
             Some(quote!(|reply| reply.#name))
         }
         _ => None,
@@ -249,22 +266,4 @@ fn field_reference(field: &FieldDescriptor) -> TokenStream {
         .take_while(|other| *other != *field)
         .count();
     quote!(tables::#table.fields[#index])
-}
-
-/// `LibraryService` as Rust modules and methods spell it: `library_service`. Agrees with what
-/// tonic makes of the same names.
-pub fn snake(name: &str) -> String {
-    let mut snake = String::new();
-    let characters: Vec<char> = name.chars().collect();
-    for (index, c) in characters.iter().enumerate() {
-        let after_lower = index > 0 && !characters[index - 1].is_uppercase();
-        let before_lower = characters
-            .get(index + 1)
-            .is_some_and(|next| next.is_lowercase());
-        if c.is_uppercase() && index > 0 && (after_lower || before_lower) && !snake.ends_with('_') {
-            snake.push('_');
-        }
-        snake.extend(c.to_lowercase());
-    }
-    snake
 }

@@ -33,7 +33,14 @@ pub struct Binding {
     pub body: Body,
     pub response_body: Option<FieldDescriptor>,
     /// The FieldMask that a PATCH without one takes from the keys of its body.
-    pub mask: Option<FieldDescriptor>,
+    pub mask: Option<Mask>,
+}
+
+/// A FieldMask of a request, and the message whose fields it names.
+#[derive(Debug)]
+pub struct Mask {
+    pub field: FieldDescriptor,
+    pub resource: MessageDescriptor,
 }
 
 /// A template's variable and the fields that lead to where it is bound.
@@ -309,28 +316,45 @@ fn field(message: &MessageDescriptor, name: &str, place: &str) -> Result<FieldDe
     })
 }
 
-/// AIP-134: a PATCH of a resource whose request has one FieldMask takes it from the body's keys.
+/// AIP-134: a PATCH of a resource takes its `update_mask` from the body's keys. A FieldMask of another
+/// name is it only where it is the only one, and never a `read_mask` (AIP-157).
 fn implied_mask(
     request: &MessageDescriptor,
     method: &str,
     body: &Body,
     captures: &[Capture],
-) -> Option<FieldDescriptor> {
-    let Body::Field(resource) = body else {
+) -> Option<Mask> {
+    let Body::Field(body) = body else {
         return None;
     };
-    if method != "PATCH" || resource.is_list() || !matches!(Role::of(resource), Role::Message(_)) {
+    let Role::Message(resource) = Role::of(body) else {
+        return None;
+    };
+    if method != "PATCH" || body.is_list() || is_http_body(&resource) {
         return None;
     }
-    let is_mask = |field: &FieldDescriptor| matches!(field.kind(), Kind::Message(message) if message.full_name() == "google.protobuf.FieldMask");
-    let mut masks = request
-        .fields()
-        .filter(|field| is_mask(field) && !field.is_list());
-    let mask = masks.next().filter(|_| masks.next().is_none())?;
-    let bound = captures
-        .iter()
-        .any(|capture| capture.fields.first() == Some(&mask));
-    (!bound).then_some(mask)
+    let is_mask = |field: &FieldDescriptor| {
+        let is_one = matches!(field.kind(), Kind::Message(message) if message.full_name() == "google.protobuf.FieldMask");
+        is_one && !field.is_list()
+    };
+    let masks: Vec<FieldDescriptor> = request.fields().filter(is_mask).collect();
+    let named = masks.iter().find(|mask| mask.name() == "update_mask");
+    let field = match (named, masks.as_slice()) {
+        (Some(field), _) => field,
+        (None, [field]) if field.name() != "read_mask" => field,
+        _ => return None,
+    };
+    let mut bound = captures.iter().map(|capture| capture.fields.first());
+    (!bound.any(|first| first == Some(field))).then(|| Mask {
+        field: field.clone(),
+        resource,
+    })
+}
+
+/// A message whose JSON form HTTP does not show: its bytes are the body (`google/api/httpbody.proto`).
+#[must_use]
+pub fn is_http_body(message: &MessageDescriptor) -> bool {
+    message.full_name() == "google.api.HttpBody"
 }
 
 /// What URL text can do with a field.

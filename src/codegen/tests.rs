@@ -11,6 +11,11 @@ fn generated(rpcs: &str) -> Result<String, String> {
 
 /// The same, and what the generator warns of.
 fn warned(rpcs: &str) -> Result<(String, Vec<String>), String> {
+    declared(rpcs, "")
+}
+
+/// The same, with further declarations beside the service.
+fn declared(rpcs: &str, others: &str) -> Result<(String, Vec<String>), String> {
     let root = tempfile::tempdir().unwrap();
     let proto = format!(
         r#"
@@ -18,6 +23,7 @@ fn warned(rpcs: &str) -> Result<(String, Vec<String>), String> {
         package shop.v1;
         import "google/api/annotations.proto";
         import "google/api/httpbody.proto";
+        import "google/protobuf/field_mask.proto";
         message Inner {{ string name = 1; }}
         message Ask {{
             string name = 1;
@@ -27,6 +33,7 @@ fn warned(rpcs: &str) -> Result<(String, Vec<String>), String> {
             google.api.HttpBody file = 5;
         }}
         service Shop {{ {rpcs} }}
+        {others}
         "#
     );
     fs::write(root.path().join("shop.proto"), proto).unwrap();
@@ -190,4 +197,76 @@ fn bodies_of_bytes_are_told_apart_by_their_type() {
         assert!(rows.contains(part), "`{part}` is not in:\n{rows}");
     }
     assert_eq!(rows.matches("body: Body::Raw").count(), 2, "{rows}");
+}
+
+/// The mask of a PATCH with this body, whose request also has these fields.
+fn mask_of(body: &str, fields: &str) -> Option<String> {
+    let message =
+        format!("message Change {{ Inner inner = 1; google.api.HttpBody file = 2; {fields} }}");
+    let rule = format!("patch: '/v1/{{inner.name}}' body: '{body}'");
+    let rpc =
+        format!("rpc Buy(Change) returns (Ask) {{ option (google.api.http) = {{ {rule} }}; }}");
+    let (rows, _) = declared(&rpc, &message).unwrap();
+    let rows: String = rows.split_whitespace().collect();
+    if rows.contains("mask:None") {
+        return None;
+    }
+    let (_, mask) = rows
+        .split_once("field:&tables::shop_v1_Change.fields[")
+        .unwrap();
+    let index: usize = mask.split("usize").next().unwrap().parse().unwrap();
+    let (_, table) = rows.split_once("staticshop_v1_Change:").unwrap();
+    let field = table.split("Field::new(").nth(index + 1).unwrap();
+    Some(field.split('"').nth(1).unwrap().to_owned())
+}
+
+#[test]
+fn the_mask_of_a_patch_is_the_one_of_that_name() {
+    let mask = |name: &str, number: u32| format!("google.protobuf.FieldMask {name} = {number};");
+    for (fields, expected) in [
+        (vec![], None),
+        (vec!["update_mask"], Some("update_mask")),
+        (vec!["read_mask", "update_mask"], Some("update_mask")),
+        (vec!["changes", "update_mask"], Some("update_mask")),
+        (vec!["changes"], Some("changes")),
+        (vec!["read_mask"], None),
+        (vec!["changes", "others"], None),
+    ] {
+        let fields: String = fields
+            .iter()
+            .zip(3..)
+            .map(|(name, at)| mask(name, at))
+            .collect();
+        assert_eq!(mask_of("inner", &fields).as_deref(), expected, "{fields}");
+    }
+}
+
+#[test]
+fn a_body_of_bytes_has_no_mask() {
+    let mask = "google.protobuf.FieldMask update_mask = 3;";
+    assert_eq!(mask_of("file", mask), None);
+}
+
+#[test]
+fn names_are_those_that_prost_and_tonic_make() {
+    let get = |name: &str, path: &str| {
+        format!(
+            "rpc {name}(Ask) returns (Ask) {{ option (google.api.http) = {{ get: '{path}' }}; }}"
+        )
+    };
+    let others = format!(
+        "service HTTPRouteService {{ {} }} service shelf_2 {{ {} }}",
+        get("Super", "/v1/b"),
+        get("GetHTTPRoute", "/v1/c")
+    );
+    let (rows, _) = declared(&get("Move", "/v1/a"), &others).unwrap();
+    for part in [
+        "service.r#move(request)",
+        "use super::{http_route_service_server::HttpRouteService,",
+        "service.super_(request)",
+        "use super::{shelf2_server::Shelf2,",
+        "service.get_http_route(request)",
+    ] {
+        assert!(rows.contains(part), "`{part}` is not in:\n{rows}");
+    }
 }

@@ -127,7 +127,7 @@ impl Readiness {
     }
 }
 
-/// The HTTP rows of every service that is served.
+/// The HTTP rows of the service that is served; their places are the numbers that `routes` counts by.
 pub fn bindings() -> impl ExactSizeIterator<Item = &'static Binding> {
     client_service_http::BINDINGS.iter()
 }

@@ -82,10 +82,10 @@ fn entries<'a>(
         }
     } else if let Some((path, json)) = json_of(binding, body)? {
         if let Some(mask) = binding.mask
-            && !entries.iter().any(|entry| *entry.path == [mask])
-            && let Some(paths) = mask::implied(binding, json)
+            && !entries.iter().any(|entry| *entry.path == [mask.field])
+            && let Some(paths) = mask::implied(binding, mask.resource, json)
         {
-            entries.push(Entry::new(vec![mask], Given::Paths(paths)));
+            entries.push(Entry::new(vec![mask.field], Given::Paths(paths)));
         }
         entries.push(Entry::new(path, Given::Json(json)));
     }
@@ -179,7 +179,7 @@ fn parameter<'q>(binding: &Binding, pair: &'q str) -> Result<Entry<'q>, Fault> {
     }
     let value = form_text(raw_value).map_err(|why| invalid(name.into_owned(), why))?;
     let given = match binding.mask {
-        Some(mask) if path == [mask] => Given::Paths(mask::explicit(binding, &value)?),
+        Some(mask) if path == [mask.field] => Given::Paths(mask::explicit(mask, &value)?),
         _ => Given::Text(value),
     };
     let mut entry = Entry::new(path, given);

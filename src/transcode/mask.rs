@@ -10,38 +10,28 @@ use serde::de::{
 };
 
 use super::explain::{refusal, shortened, unknown};
-use super::row::{Binding, Body, Field, Kind, Message};
+use super::row::{Binding, Body, Field, Kind, Mask, Message};
 use crate::fault::Fault;
-
-/// The message that a row's mask is about.
-fn resource(binding: &Binding) -> Option<&'static Message> {
-    match binding.body {
-        Body::Field(Field {
-            kind: Kind::Message(message),
-            ..
-        }) => Some(message),
-        _ => None,
-    }
-}
 
 /// The paths of a mask that was given, in proto names. Fields go by either of their names; `*` alone
 /// is all of them; nothing comes behind a repeated field or a map (`google/protobuf/field_mask.proto`).
 ///
 /// # Errors
 /// INVALID_ARGUMENT, naming the mask, where a path leads to no field.
-pub fn explicit(binding: &Binding, text: &str) -> Result<Vec<String>, Fault> {
-    let (Some(resource), Some(mask)) = (resource(binding), binding.mask) else {
-        return Ok(vec![]);
-    };
+pub fn explicit(mask: Mask, text: &str) -> Result<Vec<String>, Fault> {
     match text {
         "" => Ok(vec![]),
         "*" => Ok(vec!["*".to_owned()]),
         _ => text
             .split(',')
             .map(|path| {
-                proto_path(resource, path).map_err(|why| {
+                proto_path(mask.resource, path).map_err(|why| {
                     let path = shortened(path.to_owned(), LONGEST_PATH);
-                    refusal("INVALID_UPDATE_MASK", mask.json, format!("`{path}`: {why}"))
+                    refusal(
+                        "INVALID_UPDATE_MASK",
+                        mask.field.json,
+                        format!("`{path}`: {why}"),
+                    )
                 })
             })
             .collect(),
@@ -76,8 +66,7 @@ fn proto_path(resource: &'static Message, path: &str) -> Result<String, String> 
 
 /// The mask's paths in proto names; none where the body names no field to change. A body that is not JSON,
 /// names a field twice or one that does not exist, is for the binding to refuse.
-pub fn implied(binding: &Binding, body: &[u8]) -> Option<Vec<String>> {
-    let message = resource(binding)?;
+pub fn implied(binding: &Binding, message: &'static Message, body: &[u8]) -> Option<Vec<String>> {
     let mut paths = vec![];
     let mut json = serde_json::Deserializer::from_slice(body);
     let keys = Keys {
@@ -88,6 +77,16 @@ pub fn implied(binding: &Binding, body: &[u8]) -> Option<Vec<String>> {
     };
     keys.deserialize(&mut json).ok()?;
     (!paths.is_empty()).then_some(paths)
+}
+
+/// What the path binds inside the body, as ways from the resource. What it binds beside the body has
+/// numbers of other messages, which say nothing here.
+fn bound_inside(binding: &Binding) -> impl Iterator<Item = &'static [&'static Field]> {
+    binding.captures.iter().filter_map(|capture| {
+        let (first, rest) = capture.path.split_first()?;
+        let is_inside = matches!(binding.body, Body::Field(body) if *first == body);
+        is_inside.then_some(rest)
+    })
 }
 
 /// Collects the paths of one message's keys, below `path`.
@@ -101,12 +100,8 @@ struct Keys<'a> {
 impl Keys<'_> {
     /// Adds the message or field itself, unless something inside it is not to be changed.
     fn push(&mut self) {
-        let inside = |path: &[&Field]| {
-            path.get(1..)
-                .is_some_and(|path| path.starts_with(self.path))
-        };
-        let mut captures = self.binding.captures.iter();
-        if captures.any(|capture| inside(capture.path)) || self.path.is_empty() {
+        let mut bound = bound_inside(self.binding);
+        if self.path.is_empty() || bound.any(|bound| bound.starts_with(self.path)) {
             return;
         }
         let names: Vec<&str> = self.path.iter().map(|field| field.name).collect();
@@ -115,9 +110,8 @@ impl Keys<'_> {
 
     /// It names the resource, and is not to be changed: the path binds it, or it is an IDENTIFIER.
     fn names(&self, path: &[&'static Field]) -> bool {
-        let mut captures = self.binding.captures.iter();
-        path.last().is_some_and(|field| field.identifier)
-            || captures.any(|capture| capture.path.get(1..) == Some(path))
+        let is_identifier = path.last().is_some_and(|field| field.identifier);
+        is_identifier || bound_inside(self.binding).any(|bound| bound == path)
     }
 }
 
@@ -216,22 +210,30 @@ mod tests {
         fields: &[
             Field::new(1, "thing", "thing", false, Kind::Message(&THING)),
             Field::new(2, "update_mask", "updateMask", false, Kind::Text),
+            Field::new(3, "owner", "owner", false, Kind::Message(&OWNER)),
         ],
     };
 
-    static CAPTURES: [Capture; 0] = [];
+    static OWNER: Message = Message {
+        name: "Owner",
+        fields: &[Field::new(1, "name", "name", false, Kind::Text)],
+    };
 
-    static ROW: Binding = Binding {
+    const ROW: Binding = Binding {
+        index: 0,
         rpc: "Service/Update",
         method: "PATCH",
         template: "/thing",
         segments: &[],
         verb: None,
-        captures: &CAPTURES,
+        captures: &[],
         request: &REQUEST,
         body: Body::Field(&REQUEST.fields[0]),
         response_body: None,
-        mask: Some(&REQUEST.fields[1]),
+        mask: Some(Mask {
+            field: &REQUEST.fields[1],
+            resource: &THING,
+        }),
     };
 
     #[derive(Deserialize, Serialize)]
@@ -239,10 +241,21 @@ mod tests {
     struct Request {
         thing: serde_json::Value,
         update_mask: FieldMask,
+        owner: Option<serde_json::Value>,
     }
 
     fn paths(query: Option<&str>, body: &str) -> Result<Vec<String>, String> {
-        let request = bind::<Request>(&ROW, std::iter::empty(), query, body.as_bytes());
+        static PLAIN: Binding = ROW;
+        paths_of(&PLAIN, query, body)
+    }
+
+    fn paths_of(
+        row: &'static Binding,
+        query: Option<&str>,
+        body: &str,
+    ) -> Result<Vec<String>, String> {
+        let captures = row.captures.iter().map(|_| "owners/a");
+        let request = bind::<Request>(row, captures, query, body.as_bytes());
         let request = request.map_err(|fault| fault.to_string())?;
         Ok(request.update_mask.paths)
     }
@@ -267,6 +280,29 @@ mod tests {
         assert_eq!(paths(None, named).unwrap(), ["observedGeneration"]);
         // Whoever says so means it; what comes of it is the service's business.
         assert_eq!(paths(Some("updateMask=name"), named).unwrap(), ["name"]);
+    }
+
+    /// The first field of the owner has the number of the first of the thing, and is another.
+    #[test]
+    fn what_the_path_binds_beside_the_body_hides_nothing_in_it() {
+        static BESIDE: Binding = Binding {
+            captures: &[Capture {
+                path: &[&REQUEST.fields[2], &OWNER.fields[0]],
+                start: 0,
+                end: 1,
+                multi: true,
+            }],
+            ..ROW
+        };
+        for (body, expected) in [
+            (r#"{"observedGeneration": 1}"#, "observedGeneration"),
+            (
+                r#"{"part3": {"observedGeneration": 1}, "observedGeneration": 2}"#,
+                "part_3.observedGeneration,observedGeneration",
+            ),
+        ] {
+            assert_eq!(paths_of(&BESIDE, None, body).unwrap().join(","), expected);
+        }
     }
 
     #[test]

@@ -186,6 +186,7 @@ mod tests {
             fields: &[],
         };
         let binding = Binding {
+            index: 0,
             rpc: "",
             method: "PATCH",
             template: "",

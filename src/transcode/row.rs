@@ -3,6 +3,8 @@
 /// One HTTP rule of one rpc.
 #[derive(Debug)]
 pub struct Binding {
+    /// Its place among the rows of its service.
+    pub index: usize,
     /// `package.Service/Method`, as gRPC spells it.
     pub rpc: &'static str,
     /// The HTTP method; `*` is any (`HttpRule.custom`).
@@ -20,8 +22,15 @@ pub struct Binding {
     /// `google.api.HttpBody`, which a route takes out of the reply itself.
     pub response_body: Option<Selected>,
     /// The FieldMask that a PATCH without one takes from the keys of its body (AIP-134), save those
-    /// that name the resource.
-    pub mask: Option<&'static Field>,
+    /// that name the resource. Where there is one, the body is [`Body::Field`].
+    pub mask: Option<Mask>,
+}
+
+/// A FieldMask of a request, and the message whose fields it names.
+#[derive(Clone, Copy, Debug)]
+pub struct Mask {
+    pub field: &'static Field,
+    pub resource: &'static Message,
 }
 
 /// One segment of a path template.

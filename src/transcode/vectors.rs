@@ -209,6 +209,7 @@ fn binding(method: &'static str, text: &'static str, template: &Template) -> &'s
         fields: &[],
     };
     Box::leak(Box::new(Binding {
+        index: 0,
         rpc: text,
         method,
         template: text,

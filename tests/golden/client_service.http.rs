@@ -1,9 +1,10 @@
 //! A copy of what the build writes for `ClientService`, for readers and reviews. Nothing uses it.
 
 /// The fields of each message that a request can carry.
+#[allow(non_upper_case_globals)]
 mod tables {
     use crate::transcode::{Field, Kind, Message};
-    pub(super) static JUMPSTARTER_CLIENT_V1_CREATELEASEREQUEST: Message = Message {
+    pub(super) static jumpstarter_client_v1_CreateLeaseRequest: Message = Message {
         name: "jumpstarter.client.v1.CreateLeaseRequest",
         fields: &[
             Field::new(1u32, "parent", "parent", false, Kind::Text),
@@ -13,26 +14,26 @@ mod tables {
                 "lease",
                 "lease",
                 false,
-                Kind::Message(&JUMPSTARTER_CLIENT_V1_LEASE),
+                Kind::Message(&jumpstarter_client_v1_Lease),
             ),
         ],
     };
-    pub(super) static JUMPSTARTER_CLIENT_V1_DELETELEASEREQUEST: Message = Message {
+    pub(super) static jumpstarter_client_v1_DeleteLeaseRequest: Message = Message {
         name: "jumpstarter.client.v1.DeleteLeaseRequest",
         fields: &[Field::new(1u32, "name", "name", false, Kind::Text)],
     };
-    pub(super) static JUMPSTARTER_CLIENT_V1_GETEXPORTERREQUEST: Message = Message {
+    pub(super) static jumpstarter_client_v1_GetExporterRequest: Message = Message {
         name: "jumpstarter.client.v1.GetExporterRequest",
         fields: &[
             Field::new(1u32, "name", "name", false, Kind::Text),
             Field::new(2u32, "show_hidden_labels", "showHiddenLabels", false, Kind::Text),
         ],
     };
-    pub(super) static JUMPSTARTER_CLIENT_V1_GETLEASEREQUEST: Message = Message {
+    pub(super) static jumpstarter_client_v1_GetLeaseRequest: Message = Message {
         name: "jumpstarter.client.v1.GetLeaseRequest",
         fields: &[Field::new(1u32, "name", "name", false, Kind::Text)],
     };
-    pub(super) static JUMPSTARTER_CLIENT_V1_LEASE: Message = Message {
+    pub(super) static jumpstarter_client_v1_Lease: Message = Message {
         name: "jumpstarter.client.v1.Lease",
         fields: &[
             Field::new(1u32, "name", "name", false, Kind::Text).identifier(),
@@ -68,7 +69,7 @@ mod tables {
                 "conditions",
                 "conditions",
                 true,
-                Kind::Message(&JUMPSTARTER_V1_CONDITION),
+                Kind::Message(&jumpstarter_v1_Condition),
             ),
             Field::new(12u32, "exporter_name", "exporterName", false, Kind::Text),
             Field::new(13u32, "tags", "tags", false, Kind::Opaque),
@@ -83,7 +84,7 @@ mod tables {
             ),
         ],
     };
-    pub(super) static JUMPSTARTER_CLIENT_V1_LISTEXPORTERSREQUEST: Message = Message {
+    pub(super) static jumpstarter_client_v1_ListExportersRequest: Message = Message {
         name: "jumpstarter.client.v1.ListExportersRequest",
         fields: &[
             Field::new(1u32, "parent", "parent", false, Kind::Text),
@@ -93,7 +94,7 @@ mod tables {
             Field::new(5u32, "show_hidden_labels", "showHiddenLabels", false, Kind::Text),
         ],
     };
-    pub(super) static JUMPSTARTER_CLIENT_V1_LISTLEASESREQUEST: Message = Message {
+    pub(super) static jumpstarter_client_v1_ListLeasesRequest: Message = Message {
         name: "jumpstarter.client.v1.ListLeasesRequest",
         fields: &[
             Field::new(1u32, "parent", "parent", false, Kind::Text),
@@ -104,11 +105,11 @@ mod tables {
             Field::new(6u32, "tag_filter", "tagFilter", false, Kind::Text),
         ],
     };
-    pub(super) static JUMPSTARTER_CLIENT_V1_ROTATETOKENREQUEST: Message = Message {
+    pub(super) static jumpstarter_client_v1_RotateTokenRequest: Message = Message {
         name: "jumpstarter.client.v1.RotateTokenRequest",
         fields: &[Field::new(1u32, "parent", "parent", false, Kind::Text)],
     };
-    pub(super) static JUMPSTARTER_CLIENT_V1_UPDATELEASEREQUEST: Message = Message {
+    pub(super) static jumpstarter_client_v1_UpdateLeaseRequest: Message = Message {
         name: "jumpstarter.client.v1.UpdateLeaseRequest",
         fields: &[
             Field::new(
@@ -116,12 +117,12 @@ mod tables {
                 "lease",
                 "lease",
                 false,
-                Kind::Message(&JUMPSTARTER_CLIENT_V1_LEASE),
+                Kind::Message(&jumpstarter_client_v1_Lease),
             ),
             Field::new(2u32, "update_mask", "updateMask", false, Kind::Text),
         ],
     };
-    pub(super) static JUMPSTARTER_V1_CONDITION: Message = Message {
+    pub(super) static jumpstarter_v1_Condition: Message = Message {
         name: "jumpstarter.v1.Condition",
         fields: &[
             Field::new(1u32, "type", "type", false, Kind::Text),
@@ -138,13 +139,13 @@ mod tables {
                 "lastTransitionTime",
                 "lastTransitionTime",
                 false,
-                Kind::Message(&JUMPSTARTER_V1_TIME),
+                Kind::Message(&jumpstarter_v1_Time),
             ),
             Field::new(5u32, "reason", "reason", false, Kind::Text),
             Field::new(6u32, "message", "message", false, Kind::Text),
         ],
     };
-    pub(super) static JUMPSTARTER_V1_TIME: Message = Message {
+    pub(super) static jumpstarter_v1_Time: Message = Message {
         name: "jumpstarter.v1.Time",
         fields: &[
             Field::new(1u32, "seconds", "seconds", false, Kind::Text),
@@ -158,9 +159,22 @@ pub mod client_service_http {
     use super::{client_service_server::ClientService, tables, transcode};
     use std::sync::Arc;
     use transcode::{Binding, Body, Capture, Segment};
+    /// What `Binding::rpc` says of each rpc that has a row.
+    #[allow(dead_code)]
+    pub mod rpcs {
+        pub const GET_EXPORTER: &str = "jumpstarter.client.v1.ClientService/GetExporter";
+        pub const LIST_EXPORTERS: &str = "jumpstarter.client.v1.ClientService/ListExporters";
+        pub const GET_LEASE: &str = "jumpstarter.client.v1.ClientService/GetLease";
+        pub const LIST_LEASES: &str = "jumpstarter.client.v1.ClientService/ListLeases";
+        pub const CREATE_LEASE: &str = "jumpstarter.client.v1.ClientService/CreateLease";
+        pub const UPDATE_LEASE: &str = "jumpstarter.client.v1.ClientService/UpdateLease";
+        pub const DELETE_LEASE: &str = "jumpstarter.client.v1.ClientService/DeleteLease";
+        pub const ROTATE_TOKEN: &str = "jumpstarter.client.v1.ClientService/RotateToken";
+    }
     /// Every row, in the order of the proto.
     pub static BINDINGS: [Binding; 8usize] = [
         Binding {
+            index: 0usize,
             rpc: "jumpstarter.client.v1.ClientService/GetExporter",
             method: "GET",
             template: "/v1/{name=namespaces/*/exporters/*}",
@@ -175,19 +189,20 @@ pub mod client_service_http {
             captures: &[
                 Capture {
                     path: &[
-                        &tables::JUMPSTARTER_CLIENT_V1_GETEXPORTERREQUEST.fields[0usize],
+                        &tables::jumpstarter_client_v1_GetExporterRequest.fields[0usize],
                     ],
                     start: 1usize,
                     end: 5usize,
                     multi: true,
                 },
             ],
-            request: &tables::JUMPSTARTER_CLIENT_V1_GETEXPORTERREQUEST,
+            request: &tables::jumpstarter_client_v1_GetExporterRequest,
             body: Body::None,
             response_body: None,
             mask: None,
         },
         Binding {
+            index: 1usize,
             rpc: "jumpstarter.client.v1.ClientService/ListExporters",
             method: "GET",
             template: "/v1/{parent=namespaces/*}/exporters",
@@ -201,7 +216,7 @@ pub mod client_service_http {
             captures: &[
                 Capture {
                     path: &[
-                        &tables::JUMPSTARTER_CLIENT_V1_LISTEXPORTERSREQUEST
+                        &tables::jumpstarter_client_v1_ListExportersRequest
                             .fields[0usize],
                     ],
                     start: 1usize,
@@ -209,12 +224,13 @@ pub mod client_service_http {
                     multi: true,
                 },
             ],
-            request: &tables::JUMPSTARTER_CLIENT_V1_LISTEXPORTERSREQUEST,
+            request: &tables::jumpstarter_client_v1_ListExportersRequest,
             body: Body::None,
             response_body: None,
             mask: None,
         },
         Binding {
+            index: 2usize,
             rpc: "jumpstarter.client.v1.ClientService/GetLease",
             method: "GET",
             template: "/v1/{name=namespaces/*/leases/*}",
@@ -229,19 +245,20 @@ pub mod client_service_http {
             captures: &[
                 Capture {
                     path: &[
-                        &tables::JUMPSTARTER_CLIENT_V1_GETLEASEREQUEST.fields[0usize],
+                        &tables::jumpstarter_client_v1_GetLeaseRequest.fields[0usize],
                     ],
                     start: 1usize,
                     end: 5usize,
                     multi: true,
                 },
             ],
-            request: &tables::JUMPSTARTER_CLIENT_V1_GETLEASEREQUEST,
+            request: &tables::jumpstarter_client_v1_GetLeaseRequest,
             body: Body::None,
             response_body: None,
             mask: None,
         },
         Binding {
+            index: 3usize,
             rpc: "jumpstarter.client.v1.ClientService/ListLeases",
             method: "GET",
             template: "/v1/{parent=namespaces/*}/leases",
@@ -255,19 +272,20 @@ pub mod client_service_http {
             captures: &[
                 Capture {
                     path: &[
-                        &tables::JUMPSTARTER_CLIENT_V1_LISTLEASESREQUEST.fields[0usize],
+                        &tables::jumpstarter_client_v1_ListLeasesRequest.fields[0usize],
                     ],
                     start: 1usize,
                     end: 3usize,
                     multi: true,
                 },
             ],
-            request: &tables::JUMPSTARTER_CLIENT_V1_LISTLEASESREQUEST,
+            request: &tables::jumpstarter_client_v1_ListLeasesRequest,
             body: Body::None,
             response_body: None,
             mask: None,
         },
         Binding {
+            index: 4usize,
             rpc: "jumpstarter.client.v1.ClientService/CreateLease",
             method: "POST",
             template: "/v1/{parent=namespaces/*}/leases",
@@ -281,21 +299,22 @@ pub mod client_service_http {
             captures: &[
                 Capture {
                     path: &[
-                        &tables::JUMPSTARTER_CLIENT_V1_CREATELEASEREQUEST.fields[0usize],
+                        &tables::jumpstarter_client_v1_CreateLeaseRequest.fields[0usize],
                     ],
                     start: 1usize,
                     end: 3usize,
                     multi: true,
                 },
             ],
-            request: &tables::JUMPSTARTER_CLIENT_V1_CREATELEASEREQUEST,
+            request: &tables::jumpstarter_client_v1_CreateLeaseRequest,
             body: Body::Field(
-                &tables::JUMPSTARTER_CLIENT_V1_CREATELEASEREQUEST.fields[2usize],
+                &tables::jumpstarter_client_v1_CreateLeaseRequest.fields[2usize],
             ),
             response_body: None,
             mask: None,
         },
         Binding {
+            index: 5usize,
             rpc: "jumpstarter.client.v1.ClientService/UpdateLease",
             method: "PATCH",
             template: "/v1/{lease.name=namespaces/*/leases/*}",
@@ -310,22 +329,26 @@ pub mod client_service_http {
             captures: &[
                 Capture {
                     path: &[
-                        &tables::JUMPSTARTER_CLIENT_V1_UPDATELEASEREQUEST.fields[0usize],
-                        &tables::JUMPSTARTER_CLIENT_V1_LEASE.fields[0usize],
+                        &tables::jumpstarter_client_v1_UpdateLeaseRequest.fields[0usize],
+                        &tables::jumpstarter_client_v1_Lease.fields[0usize],
                     ],
                     start: 1usize,
                     end: 5usize,
                     multi: true,
                 },
             ],
-            request: &tables::JUMPSTARTER_CLIENT_V1_UPDATELEASEREQUEST,
+            request: &tables::jumpstarter_client_v1_UpdateLeaseRequest,
             body: Body::Field(
-                &tables::JUMPSTARTER_CLIENT_V1_UPDATELEASEREQUEST.fields[0usize],
+                &tables::jumpstarter_client_v1_UpdateLeaseRequest.fields[0usize],
             ),
             response_body: None,
-            mask: Some(&tables::JUMPSTARTER_CLIENT_V1_UPDATELEASEREQUEST.fields[1usize]),
+            mask: Some(transcode::Mask {
+                field: &tables::jumpstarter_client_v1_UpdateLeaseRequest.fields[1usize],
+                resource: &tables::jumpstarter_client_v1_Lease,
+            }),
         },
         Binding {
+            index: 6usize,
             rpc: "jumpstarter.client.v1.ClientService/DeleteLease",
             method: "DELETE",
             template: "/v1/{name=namespaces/*/leases/*}",
@@ -340,19 +363,20 @@ pub mod client_service_http {
             captures: &[
                 Capture {
                     path: &[
-                        &tables::JUMPSTARTER_CLIENT_V1_DELETELEASEREQUEST.fields[0usize],
+                        &tables::jumpstarter_client_v1_DeleteLeaseRequest.fields[0usize],
                     ],
                     start: 1usize,
                     end: 5usize,
                     multi: true,
                 },
             ],
-            request: &tables::JUMPSTARTER_CLIENT_V1_DELETELEASEREQUEST,
+            request: &tables::jumpstarter_client_v1_DeleteLeaseRequest,
             body: Body::None,
             response_body: None,
             mask: None,
         },
         Binding {
+            index: 7usize,
             rpc: "jumpstarter.client.v1.ClientService/RotateToken",
             method: "POST",
             template: "/v1/{parent=namespaces/*}/rotate-token",
@@ -366,14 +390,14 @@ pub mod client_service_http {
             captures: &[
                 Capture {
                     path: &[
-                        &tables::JUMPSTARTER_CLIENT_V1_ROTATETOKENREQUEST.fields[0usize],
+                        &tables::jumpstarter_client_v1_RotateTokenRequest.fields[0usize],
                     ],
                     start: 1usize,
                     end: 3usize,
                     multi: true,
                 },
             ],
-            request: &tables::JUMPSTARTER_CLIENT_V1_ROTATETOKENREQUEST,
+            request: &tables::jumpstarter_client_v1_RotateTokenRequest,
             body: Body::All,
             response_body: None,
             mask: None,

@@ -23,6 +23,7 @@ mod leases;
 mod library;
 mod limits;
 mod metrics;
+mod names;
 mod oidc;
 mod refusals;
 mod reload;

@@ -11,7 +11,7 @@ use super::prose::Prose;
 use super::schemas::{Purpose, Schemas};
 use super::types::plain;
 use crate::codegen::annotations::resource_of;
-use crate::codegen::rules::Binding;
+use crate::codegen::rules::{Binding, is_http_body};
 
 pub const JSON: &str = "application/json";
 /// What `google.api.HttpBody` carries.
@@ -141,11 +141,6 @@ fn field_alone(field: &FieldDescriptor, schemas: &mut Schemas) -> RefOr<Schema> 
     } else {
         schema
     }
-}
-
-/// Whether a message is bytes with a content type of their own instead of JSON.
-pub fn is_http_body(message: &MessageDescriptor) -> bool {
-    message.full_name() == "google.api.HttpBody"
 }
 
 /// Bytes of whatever type the content says.

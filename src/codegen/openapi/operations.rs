@@ -7,7 +7,7 @@ use utoipa::openapi::path::{HttpMethod, Operation, OperationBuilder};
 use utoipa::openapi::request_body::{RequestBody, RequestBodyBuilder};
 use utoipa::openapi::{ContentBuilder, Deprecated, RefOr, Required, Schema};
 
-use super::answers::{ANYTHING, JSON, answer, binary, is_http_body, unchanged};
+use super::answers::{ANYTHING, JSON, answer, binary, unchanged};
 use super::errors;
 use super::naming::Location;
 use super::parameters::{header_parameters, path_parameters, query_parameters, unannotated};
@@ -15,7 +15,7 @@ use super::prose::Prose;
 use super::schemas::{Purpose, Schemas};
 use super::types::some;
 use crate::codegen::annotations::{behavior, deprecated};
-use crate::codegen::rules::{Binding, Body, Role, RuleError};
+use crate::codegen::rules::{Binding, Body, Role, RuleError, is_http_body};
 
 /// What an operation is called, and where it stands.
 #[derive(Debug)]
