@@ -230,12 +230,12 @@ impl<'a> Decimal<'a> {
     /// The exact value, when it is an integer of at most 64 bits and a sign.
     fn integer(&self) -> Option<i128> {
         let mut magnitude = 0_u128;
-        // The zeros still to come before the next digit that counts.
+        // The zeros that the digits so far end in.
         let mut zeros = 0_u32;
-        let mut exponent = self
-            .exponent
-            .checked_sub(self.fraction.len().try_into().ok()?)?;
-        for digit in self.whole.bytes().chain(self.fraction.bytes()) {
+        // Zeros at the end of a fraction say nothing, however many there are.
+        let fraction = self.fraction.trim_end_matches('0');
+        let mut exponent = self.exponent.checked_sub(fraction.len().try_into().ok()?)?;
+        for digit in self.whole.bytes().chain(fraction.bytes()) {
             zeros = if digit == b'0' { zeros + 1 } else { 0 };
             magnitude = magnitude
                 .checked_mul(10)?
@@ -289,6 +289,10 @@ mod tests {
         ] {
             assert_eq!(number::<i32>(text), Some(100), "{text}");
             assert_eq!(number::<u64>(&format!("{text:?}")), Some(100), "{text:?}");
+        }
+        for zeros in [39, 400] {
+            let text = format!("\"1.{}\"", "0".repeat(zeros));
+            assert_eq!(number::<i32>(&text), Some(1), "{text}");
         }
         for text in ["0", "-0", "0.0", "-0e5", "0e99999999999", "0.000e-7"] {
             assert_eq!(number::<u32>(text), Some(0), "{text}");
