@@ -14,30 +14,27 @@ use super::page::Page;
 use super::{Clients, etag, prefer};
 use crate::auth::Caller;
 use crate::proto::jumpstarter::client::v1 as pb;
-use crate::proto::jumpstarter::client::v1::client_service_http;
+use crate::proto::jumpstarter::client::v1::client_service_http::{self, rpcs};
 use crate::proto::jumpstarter::client::v1::client_service_server::ClientService;
 use crate::transcode::{Prepared, Route};
 
-/// Every row with what answers it. Whatever can be read can be followed, too.
+/// Every row with what answers it. Leases and lists can be followed, too; a single exporter cannot.
 pub fn routes(clients: &Arc<Clients>) -> impl Iterator<Item = Route> {
     let routes = client_service_http::routes(clients.clone()).into_iter();
     routes.map(|route| {
         let row = route.binding();
-        let route = match row.rpc {
-            "jumpstarter.client.v1.ClientService/GetLease" => {
+        match row.rpc {
+            rpcs::GET_LEASE => {
                 let method =
                     |clients: Arc<Clients>, call| async move { clients.get_lease(call).await };
-                Route::prepared(row, clients, Clients::prepared_lease, method)
+                Route::prepared(row, clients, Clients::prepared_lease, method).followed()
             }
-            "jumpstarter.client.v1.ClientService/ListLeases" => {
+            rpcs::LIST_LEASES => {
                 let method =
                     |clients: Arc<Clients>, call| async move { clients.list_leases(call).await };
-                Route::prepared(row, clients, Clients::prepared_leases, method)
+                Route::prepared(row, clients, Clients::prepared_leases, method).followed()
             }
-            _ => route,
-        };
-        match row.method {
-            "GET" => route.followed(),
+            rpcs::LIST_EXPORTERS => route.followed(),
             _ => route,
         }
     })

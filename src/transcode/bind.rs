@@ -106,20 +106,26 @@ fn explained<M: DeserializeOwned + Serialize>(
     let root = Node::root(entries, Some(request), agree::<M>);
     serde_path_to_error::deserialize(root).map_err(|error| {
         let path = error.path().to_string();
+        let in_url = in_url(entries, &path);
         let trouble = match error.into_inner() {
-            Trouble::Text(text) if had_plus(entries, &path) => Trouble::Text(format!(
-                "{text}; in a query `+` is a space, and %2B is a plus"
-            )),
+            Trouble::Text(text) if in_url.is_some_and(|entry| entry.had_plus) => Trouble::Text(
+                format!("{text}; in a query `+` is a space, and %2B is a plus"),
+            ),
             trouble => trouble,
         };
-        explain(&path, trouble, request)
+        explain(&path, trouble, in_url.is_some(), request)
     })
 }
 
-/// A field of this way is given by a query with a plus in it, which may have been meant as one.
-fn had_plus(entries: &[Entry], path: &str) -> bool {
-    let mut entries = entries.iter();
-    entries.any(|entry| entry.had_plus && dotted(&entry.path) == path)
+/// What path or query give for the field of this way, or for an element of it: `times[1]`.
+fn in_url<'e>(entries: &'e [Entry<'e>], path: &str) -> Option<&'e Entry<'e>> {
+    let element = path
+        .strip_suffix(']')
+        .and_then(|path| path.rsplit_once('['));
+    let (field, index) = element.unwrap_or((path, "0"));
+    let is_of =
+        |entry: &&Entry| matches!(entry.given, Given::Text(_)) && dotted(&entry.path) == field;
+    entries.iter().filter(is_of).nth(index.parse().ok()?)
 }
 
 /// Holds a value of the body for a field that the path binds against the path's. They agree if a
@@ -139,7 +145,7 @@ fn agree<M: DeserializeOwned + Serialize>(bound: &Entry, value: &Value) -> Resul
         _ => "something else",
     };
     Err(Trouble::Text(format!(
-        "the path says {text:?}, the request body something else; leave it out"
+        "the path gives {text:?}, the body another value; remove the field from the body"
     )))
 }
 
@@ -230,11 +236,15 @@ fn resolve(binding: &Binding, name: &str) -> Result<Vec<&'static Field>, String>
             kind: Kind::Message(inner),
             repeated: false,
             ..
-        }) => Err(format!(
-            "a message cannot be a query parameter; address its fields, as `{name}.{}`",
-            first_name(inner)
-        )),
-        _ => Err("only a request body can carry this field".to_owned()),
+        }) => {
+            let example = inner.fields.first().map_or_else(String::new, |field| {
+                format!("; address its fields, as `{name}.{}`", field.json)
+            });
+            Err(format!("a message cannot be a query parameter{example}"))
+        }
+        _ => {
+            Err("maps, repeated messages and free-form JSON cannot be query parameters".to_owned())
+        }
     }
 }
 
@@ -286,8 +296,4 @@ fn refuse_twice(entries: &[Entry]) -> Result<(), Fault> {
 fn dotted(path: &[&'static Field]) -> String {
     let names: Vec<&str> = path.iter().map(|field| field.json).collect();
     names.join(".")
-}
-
-fn first_name(message: &Message) -> &'static str {
-    message.fields.first().map_or("…", |field| field.json)
 }

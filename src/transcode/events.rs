@@ -1,7 +1,6 @@
 //! Following what a GET shows: the answer to `Accept: text/event-stream` of a unary method whose
 //! route offers it ([`Route::followed`](super::Route::followed)). The method finds [`Follow`] among
-//! its request's extensions, and puts [`Events`] into those of its response; methods that know
-//! nothing of it answer once, as ever.
+//! its request's extensions, and puts [`Events`] into those of its response.
 
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -80,6 +79,8 @@ impl Follow {
 type EventStream = Pin<Box<dyn Stream<Item = Result<Event, Status>> + Send>>;
 
 /// The events of a response: those it begins with, and those to come. It ends with its first error.
+/// Extensions must be `Clone` and `Sync`, which a stream is not: hence the lock, and whoever comes first
+/// takes the stream out of it.
 #[derive(Clone)]
 pub struct Events(Arc<Mutex<Option<EventStream>>>);
 

@@ -6,8 +6,10 @@ use super::row::{Kind, Message};
 use crate::fault::{Fault, Violation};
 use crate::proto::json::ONE_OF_SEVERAL;
 
-/// Turns what a `Deserialize` said, and where, into what the caller should know.
-pub fn explain(path: &str, trouble: Trouble, request: &'static Message) -> Fault {
+/// Turns what a `Deserialize` said, and where, into what the caller should know. Of a field that is
+/// given `in_url`, no place in the body is told: the reader of the body adds its own to whatever goes wrong
+/// while it reads.
+pub fn explain(path: &str, trouble: Trouble, in_url: bool, request: &'static Message) -> Fault {
     let path = if path == "." { "" } else { path };
     let (text, place) = match trouble {
         Trouble::Text(text) => (text, None),
@@ -31,16 +33,7 @@ pub fn explain(path: &str, trouble: Trouble, request: &'static Message) -> Fault
     };
     let (field, mut description) = match Naming::of(&text) {
         Naming::Unknown(name) => {
-            // The way ends in the name itself.
-            let outer = path.strip_suffix(name).unwrap_or(path);
-            let outer = outer.strip_suffix('.').unwrap_or(outer);
-            let mut known = outer.split('.').filter(|part| !part.is_empty());
-            let message = known.try_fold(request, |message, part| {
-                match message.field(part.split('[').next()?)?.kind {
-                    Kind::Message(inner) => Some(inner),
-                    Kind::Text | Kind::Opaque => None,
-                }
-            });
+            let (outer, message) = around(path, name, request);
             let description = message.map_or_else(
                 || "no such field".to_owned(),
                 |message| {
@@ -55,10 +48,37 @@ pub fn explain(path: &str, trouble: Trouble, request: &'static Message) -> Fault
         Naming::NoValue(name, known) => (path.to_owned(), unknown("value", name, &known)),
         Naming::None => (path.to_owned(), in_terms_of_json(text)),
     };
-    if let Some((line, column)) = place.filter(|(line, _)| *line > 0) {
+    if let Some((line, column)) = place.filter(|(line, _)| *line > 0 && !in_url) {
         description = format!("{description} (line {line}, column {column})");
     }
     invalid(field, description)
+}
+
+/// The way to what holds an unknown name, and the message that this is, if it is one. The way to the
+/// trouble ends in the name itself, save where an `Any` holds it: there it ends in a field that is known.
+fn around<'p>(
+    path: &'p str,
+    name: &str,
+    request: &'static Message,
+) -> (&'p str, Option<&'static Message>) {
+    let message = |way: &str| {
+        let mut parts = way.split('.').filter(|part| !part.is_empty());
+        parts.try_fold(request, |message, part| {
+            match message.field(part.split('[').next()?)?.kind {
+                Kind::Message(inner) => Some(inner),
+                Kind::Text | Kind::Opaque => None,
+            }
+        })
+    };
+    let outer = path.strip_suffix(name);
+    let outer = outer.filter(|outer| outer.is_empty() || outer.ends_with('.'));
+    let outer = outer.map(|outer| outer.strip_suffix('.').unwrap_or(outer));
+    match outer.map(|outer| (outer, message(outer))) {
+        Some((outer, found)) if found.is_none_or(|inside| inside.field(name).is_none()) => {
+            (outer, found)
+        }
+        _ => (path, message(path)),
+    }
 }
 
 /// What serde_json says of a number that no `f64` can hold.
@@ -116,7 +136,9 @@ const LONGEST_NAME: usize = 80;
 
 /// What serde says of types, in the words of JSON.
 fn in_terms_of_json(text: String) -> String {
-    let Some(rest) = text.strip_prefix("invalid type: ") else {
+    let prefixes = ["invalid type: ", "invalid value: "];
+    let stripped = prefixes.map(|prefix| Some((prefix, text.strip_prefix(prefix)?)));
+    let Some((prefix, rest)) = stripped.into_iter().flatten().next() else {
         return text;
     };
     let kinds = [
@@ -131,8 +153,8 @@ fn in_terms_of_json(text: String) -> String {
     });
     let text = found.unwrap_or_else(|| rest.to_owned());
     match text.rsplit_once("expected struct ") {
-        None => format!("invalid type: {text}"),
-        Some((found, message)) => format!("invalid type: {found}expected an object: {message}"),
+        None => format!("{prefix}{text}"),
+        Some((found, message)) => format!("{prefix}{found}expected an object: {message}"),
     }
 }
 

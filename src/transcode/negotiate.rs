@@ -8,49 +8,93 @@ use super::row::{self, Binding};
 use crate::proto::google::api::HttpBody;
 
 pub const JSON: &str = "application/json";
-/// One JSON value a line.
+/// One JSON value a line. The name is in wide use, and not registered.
 pub const NDJSON: &str = "application/x-ndjson";
 /// Server-Sent Events.
 pub const SSE: &str = "text/event-stream";
 
-/// What a request's body calls itself.
-pub fn content_type(headers: &HeaderMap) -> &str {
-    headers
-        .get(header::CONTENT_TYPE)
-        .and_then(|value| value.to_str().ok())
-        .unwrap_or_default()
+/// The media type that a request is answered in.
+#[derive(Clone, Copy, Debug)]
+pub struct Format {
+    /// One of the route's offers; `""` where it has none, because only the answer tells.
+    pub name: &'static str,
+    /// The route offers JSON, and the request accepts that, too.
+    pub or_json: bool,
+    /// There were other offers: what is answered depends on the Accept header.
+    pub varies: bool,
 }
 
-/// Refuses a body that is packed.
+impl Format {
+    /// The format for a request that accepts anything.
+    pub fn preferred(offers: &[&'static str]) -> Self {
+        Self {
+            name: offers.first().copied().unwrap_or_default(),
+            or_json: offers.contains(&JSON),
+            varies: offers.len() > 1,
+        }
+    }
+
+    /// The format that the request's Accept headers prefer.
+    ///
+    /// # Errors
+    /// 406 where they accept none of the offers.
+    pub fn accepted(headers: &HeaderMap, offers: &[&'static str]) -> Result<Self, Rejection> {
+        let name = accept(headers, offers)?;
+        let is_json = || offers.contains(&JSON) && accept(headers, &[JSON]).is_ok();
+        Ok(Self {
+            name,
+            or_json: name == JSON || is_json(),
+            varies: offers.len() > 1,
+        })
+    }
+}
+
+/// What a request's body calls itself.
+///
+/// # Errors
+/// What is wrong with the header, as the end of a sentence.
+pub fn content_type(headers: &HeaderMap) -> Result<Option<&str>, &'static str> {
+    let mut lines = headers.get_all(header::CONTENT_TYPE).iter();
+    let first = lines.next();
+    if lines.next().is_some() {
+        return Err("with several");
+    }
+    let text = first.map(HeaderValue::to_str).transpose();
+    text.map_err(|_| "with a Content-Type that is not ASCII")
+}
+
+/// Refuses a body with a content coding other than `identity` (RFC 9110, section 8.4).
 pub fn check_coding(headers: &HeaderMap) -> Result<(), Rejection> {
-    let Some(encoding) = headers.get(header::CONTENT_ENCODING) else {
-        return Ok(());
+    let lines = headers.get_all(header::CONTENT_ENCODING).iter();
+    let lines = lines.map(HeaderValue::to_str).collect();
+    let Ok::<Vec<&str>, _>(lines) = lines else {
+        return Err(Rejection::unsupported_encoding("that is not ASCII"));
     };
-    match encoding.to_str().unwrap_or("what cannot be read") {
-        "" => Ok(()),
-        encoding if encoding.eq_ignore_ascii_case("identity") => Ok(()),
-        encoding => Err(Rejection::unsupported_encoding(encoding)),
+    let codings = lines.iter().flat_map(|line| line.split(',')).map(str::trim);
+    let is_coding = |coding: &&str| !coding.is_empty() && !coding.eq_ignore_ascii_case("identity");
+    let codings: Vec<&str> = codings.filter(is_coding).collect();
+    match codings.is_empty() {
+        true => Ok(()),
+        false => {
+            let codings = format!("`{}`", codings.join(", "));
+            Err(Rejection::unsupported_encoding(&codings))
+        }
     }
 }
 
 /// Refuses a body that is not JSON in UTF-8, save where the row takes bytes of any kind.
 pub fn check_type(binding: &Binding, headers: &HeaderMap) -> Result<(), Rejection> {
+    let found = content_type(headers);
     if matches!(binding.body, row::Body::Raw { .. }) {
-        return Ok(());
+        return found.map(drop).map_err(Rejection::unclear_media_type);
     }
     let unsupported = |found: &str| Rejection::unsupported_media_type(found, binding.method);
-    let mut lines = headers.get_all(header::CONTENT_TYPE).iter();
-    let Some(value) = lines.next() else {
-        return Err(unsupported("without one"));
-    };
-    if lines.next().is_some() {
-        return Err(unsupported("with several"));
-    }
+    let found = found.map_err(unsupported)?;
+    let value = found.ok_or_else(|| unsupported("without one"))?;
     // Most say just that.
     if value == JSON {
         return Ok(());
     }
-    let value = value.to_str().unwrap_or("what cannot be read");
     let is_right = Media::parse(value).is_some_and(|media| {
         let mut parameters = media.parameters.iter().copied();
         let is_charset = |(name, _): (&str, &str)| name.eq_ignore_ascii_case("charset");
@@ -62,9 +106,11 @@ pub fn check_type(binding: &Binding, headers: &HeaderMap) -> Result<(), Rejectio
     }
 }
 
-/// The offer that the request's Accept headers prefer; the first one where they leave it open, and
-/// none where there are none.
-pub fn accept(headers: &HeaderMap, offers: &[&'static str]) -> Result<&'static str, Rejection> {
+/// The offer with the highest quality; the first of equals. `""` if there are no offers.
+///
+/// # Errors
+/// 406 where the Accept headers accept none of them.
+fn accept(headers: &HeaderMap, offers: &[&'static str]) -> Result<&'static str, Rejection> {
     let ranges = headers.get_all(header::ACCEPT).iter();
     let mut ranges = ranges
         .flat_map(|value| items(value.to_str().unwrap_or("?"), ','))
@@ -95,7 +141,9 @@ pub fn accept(headers: &HeaderMap, offers: &[&'static str]) -> Result<&'static s
 pub fn kind_of(body: &HttpBody) -> Result<HeaderValue, Rejection> {
     match body.content_type.as_str() {
         "" => Ok(HeaderValue::from_static("application/octet-stream")),
-        kind => HeaderValue::from_str(kind).map_err(Rejection::internal),
+        kind => HeaderValue::from_str(kind).map_err(|cause| {
+            Rejection::internal("the content_type of an HttpBody is no header value", cause)
+        }),
     }
 }
 
@@ -219,5 +267,44 @@ mod tests {
         ] {
             assert!(!is_read(kind), "{kind}");
         }
+    }
+
+    #[test]
+    fn what_is_said_in_several_lines_is_read_whole() {
+        let coded = |lines: &[&str]| {
+            let mut headers = HeaderMap::new();
+            for line in lines {
+                let line = HeaderValue::from_bytes(line.as_bytes()).unwrap();
+                headers.append(header::CONTENT_ENCODING, line);
+            }
+            check_coding(&headers)
+                .map_err(|rejection| tonic::Status::from(rejection).message().to_owned())
+        };
+        for lines in [&[][..], &[""], &["identity"], &["Identity, ", "identity"]] {
+            assert_eq!(coded(lines), Ok(()), "{lines:?}");
+        }
+        for (lines, told) in [
+            (
+                &["identity", "gzip"][..],
+                "Content-Encoding `gzip` is not supported",
+            ),
+            (
+                &["gzip, br"],
+                "Content-Encoding `gzip, br` is not supported",
+            ),
+            (
+                &["identity", "é"],
+                "Content-Encoding that is not ASCII is not supported",
+            ),
+        ] {
+            let error = coded(lines).unwrap_err();
+            assert!(error.starts_with(told), "{error}");
+        }
+        let mut headers = HeaderMap::new();
+        assert_eq!(content_type(&headers), Ok(None));
+        headers.append(header::CONTENT_TYPE, HeaderValue::from_static("text/csv"));
+        assert_eq!(content_type(&headers), Ok(Some("text/csv")));
+        headers.append(header::CONTENT_TYPE, HeaderValue::from_static("text/csv"));
+        assert_eq!(content_type(&headers), Err("with several"));
     }
 }

@@ -1,6 +1,6 @@
 //! `$prettyPrint=true` in the query: an answer in JSON is indented, for people. It is a system parameter,
 //! as Google's APIs have it, and no field of any request: it is taken out of the query before anything
-//! is bound. Requests that do not use it are spared all of this but a look for a `$`.
+//! is bound. Requests without a `$` in their query are spared all of this but the look for it.
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
@@ -27,27 +27,32 @@ pub struct Pretty;
 /// Answers a request, indented where it asks for that.
 pub fn answer(mut request: Request, call: impl FnOnce(Request) -> Answer) -> Answer {
     let query = request.uri().query().unwrap_or_default();
-    if !query.bytes().any(|byte| byte == b'$' || byte == b'%') {
+    if !query.contains('$') && !query.contains("%24") {
         return call(request);
     }
-    match taken_out(request.uri()) {
-        Ok(None) => call(request),
-        Ok(Some((uri, is_wanted))) => {
-            *request.uri_mut() = uri;
-            let answer = call(request);
-            if is_wanted {
-                let printed = answer.and_then(|response| printed(response).map(Ok));
-                Either::Right(Box::pin(printed))
-            } else {
-                answer
-            }
-        }
-        Err(fault) => Either::Left(ready(Ok(Rejection::from(fault).into_response()))),
+    let refusal = |rejection: Rejection| Either::Left(ready(Ok(rejection.into_response())));
+    let (rest, is_wanted) = match taken_out(request.uri()) {
+        Ok(None) => return call(request),
+        Ok(Some(found)) => found,
+        Err(fault) => return refusal(fault.into()),
+    };
+    let mut parts = request.uri().clone().into_parts();
+    parts.path_and_query = Some(rest);
+    match Uri::from_parts(parts) {
+        Ok(uri) => *request.uri_mut() = uri,
+        Err(cause) => return refusal(Rejection::internal("a URL was cut wrongly", cause)),
+    }
+    let answer = call(request);
+    if is_wanted {
+        let printed = answer.and_then(|response| printed(response).map(Ok));
+        Either::Right(Box::pin(printed))
+    } else {
+        answer
     }
 }
 
-/// The URL without the parameter, and what the parameter says; none where it is not there.
-fn taken_out(uri: &Uri) -> Result<Option<(Uri, bool)>, Fault> {
+/// Path and query without the parameter, and what the parameter says; none where it is not there.
+fn taken_out(uri: &Uri) -> Result<Option<(PathAndQuery, bool)>, Fault> {
     let pairs = uri.query().unwrap_or_default().split('&');
     let (own, others): (Vec<&str>, Vec<&str>) = pairs.partition(|pair| {
         let name = pair.split_once('=').map_or(*pair, |(name, _)| name);
@@ -55,21 +60,22 @@ fn taken_out(uri: &Uri) -> Result<Option<(Uri, bool)>, Fault> {
     });
     let is_wanted = match own.as_slice() {
         [] => return Ok(None),
-        [pair] => match pair.split_once('=').map(|(_, value)| value) {
-            Some("true") => true,
-            Some("false") => false,
-            _ => return Err(invalid(PARAMETER, "it is either true or false")),
-        },
+        [pair] => {
+            let value = pair.split_once('=').map_or("", |(_, value)| value);
+            match decode(value, false).as_deref() {
+                Ok("true") => true,
+                Ok("false") => false,
+                _ => return Err(invalid(PARAMETER, "must be true or false")),
+            }
+        }
         _ => return Err(invalid(PARAMETER, "given more than once")),
     };
     let mut rest = uri.path().to_owned();
     if !others.is_empty() {
         rest = format!("{rest}?{}", others.join("&"));
     }
-    let mut parts = uri.clone().into_parts();
-    parts.path_and_query = PathAndQuery::try_from(rest).ok();
-    let uri = Uri::from_parts(parts).map_err(|_| invalid(PARAMETER, "the URL makes no sense"))?;
-    Ok(Some((uri, is_wanted)))
+    let rest = PathAndQuery::try_from(rest).map_err(|why| invalid(PARAMETER, why.to_string()))?;
+    Ok(Some((rest, is_wanted)))
 }
 
 /// The same response with its JSON indented. What is no JSON, or comes piece by piece, stays as it is.
@@ -85,7 +91,7 @@ async fn printed(response: Response) -> Response {
             parts.extensions.insert(Pretty);
             Response::from_parts(parts, Body::from(indented(&json.to_bytes())))
         }
-        Err(error) => Rejection::internal(error).into_response(),
+        Err(error) => Rejection::internal("an answer broke off", error).into_response(),
     }
 }
 
@@ -163,11 +169,11 @@ mod tests {
         let found = |query: &str| {
             let uri = format!("http://host/a%2Fb?{query}").parse().unwrap();
             let found = taken_out(&uri).map_err(|fault| fault.to_string());
-            found.map(|found| found.map(|(uri, is_wanted)| (uri.to_string(), is_wanted)))
+            found.map(|found| found.map(|(rest, is_wanted)| (rest.to_string(), is_wanted)))
         };
-        let left =
-            |rest: &str, is_wanted| Ok(Some((format!("http://host/a%2Fb{rest}"), is_wanted)));
+        let left = |rest: &str, is_wanted| Ok(Some((format!("/a%2Fb{rest}"), is_wanted)));
         assert_eq!(found("$prettyPrint=true"), left("", true));
+        assert_eq!(found("$prettyPrint=%74ru%65"), left("", true));
         assert_eq!(
             found("a=$&%24prettyPrint=false&b=%24"),
             left("?a=$&b=%24", false)

@@ -2,6 +2,7 @@
 //! belongs to its code. The one place of this room that decides HTTP status codes.
 
 use std::error::Error;
+use std::fmt::Display;
 use std::sync::Arc;
 
 use axum::Extension;
@@ -37,7 +38,7 @@ pub struct Rejection {
 }
 
 impl Rejection {
-    /// A failure for which HTTP has a better status than that of its code.
+    /// A failure for which HTTP has a better status than that of its code, such as 412 or 415.
     #[must_use]
     pub fn new(http: StatusCode, fault: Fault) -> Self {
         Self {
@@ -57,7 +58,7 @@ impl Rejection {
     pub fn wrong_method(method: &Method, path: &str, allow: &str) -> Self {
         let path = shortened(path.to_owned(), LONGEST_PATH);
         let method = shortened(method.to_string(), LONGEST_PATH);
-        let message = format!("{method} is not possible on {path}; what is: {allow}");
+        let message = format!("{method} is not allowed on {path}; allowed methods: {allow}");
         let fault = Fault::new(Code::Unimplemented, "METHOD_NOT_ALLOWED", message);
         Self::new(StatusCode::METHOD_NOT_ALLOWED, fault)
     }
@@ -65,7 +66,7 @@ impl Rejection {
     /// 406: none of the media types that the request accepts can be had (section 15.5.7).
     pub fn not_acceptable(offers: &[&str]) -> Self {
         let message = format!(
-            "the Accept header rules out everything on offer: {}",
+            "none of the media types in Accept can be sent; this path has: {}",
             offers.join(", ")
         );
         let fault = Fault::invalid_argument("NOT_ACCEPTABLE", message);
@@ -92,8 +93,9 @@ impl Rejection {
 
     /// 415: the body is packed, and nobody has unpacked it (RFC 9110, section 15.5.16).
     pub fn unsupported_encoding(found: &str) -> Self {
-        let message =
-            format!("the request body has the Content-Encoding `{found}`, which is not unpacked");
+        let message = format!(
+            "Content-Encoding {found} is not supported; send the request body uncompressed"
+        );
         let fault = Fault::invalid_argument(UNSUPPORTED_CONTENT_ENCODING, message);
         Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, fault)
     }
@@ -105,9 +107,16 @@ impl Rejection {
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, fault)
     }
 
-    /// 500, of which the caller learns nothing; the log does.
-    pub fn internal(cause: impl Error) -> Self {
-        tracing::error!(error = %cause, "a response could not be written as JSON");
+    /// 415: it cannot be told of which media type the body is.
+    pub fn unclear_media_type(found: &str) -> Self {
+        let message = format!("send the request body with one Content-Type, not {found}");
+        let fault = Fault::invalid_argument("UNSUPPORTED_MEDIA_TYPE", message);
+        Self::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, fault)
+    }
+
+    /// 500, of which the caller learns nothing; the log has `what` went wrong, and why.
+    pub fn internal(what: &str, cause: impl Display) -> Self {
+        tracing::error!(error = %cause, "{what}");
         Fault::new(Code::Internal, "INTERNAL", "internal error").into()
     }
 }
@@ -142,7 +151,7 @@ pub async fn read(body: Body, limit: usize) -> Result<Bytes, Rejection> {
     }
     Err(Fault::invalid_argument(
         "BODY_INCOMPLETE",
-        "the request body broke off, or is not packed as its Content-Encoding says",
+        "the request body ended early, or does not match its Content-Encoding",
     )
     .into())
 }
@@ -160,6 +169,9 @@ impl From<Fault> for Rejection {
 
 impl From<tonic::Status> for Rejection {
     fn from(status: tonic::Status) -> Self {
+        if status.code() == Code::Ok {
+            return Self::internal("a method failed without an error code", status.message());
+        }
         // Details that cannot be read never change the code or the message.
         let details = rpc::Status::decode(status.details()).map(|status| status.details);
         let proto = match details.unwrap_or_default() {
@@ -284,7 +296,6 @@ pub fn record(status: tonic::Status) -> Vec<u8> {
 /// As `google/rpc/code.proto` maps them; a code it does not know is 500.
 pub fn http_status(code: Code) -> StatusCode {
     match code {
-        Code::Ok => StatusCode::OK,
         Code::Cancelled => StatusCode::from_u16(499).unwrap_or(StatusCode::BAD_REQUEST),
         Code::InvalidArgument | Code::FailedPrecondition | Code::OutOfRange => {
             StatusCode::BAD_REQUEST
@@ -297,7 +308,10 @@ pub fn http_status(code: Code) -> StatusCode {
         Code::ResourceExhausted => StatusCode::TOO_MANY_REQUESTS,
         Code::Unimplemented => StatusCode::NOT_IMPLEMENTED,
         Code::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-        Code::Unknown | Code::Internal | Code::DataLoss => StatusCode::INTERNAL_SERVER_ERROR,
+        // An error that says it is none is a fault of ours.
+        Code::Ok | Code::Unknown | Code::Internal | Code::DataLoss => {
+            StatusCode::INTERNAL_SERVER_ERROR
+        }
     }
 }
 
@@ -341,6 +355,79 @@ mod tests {
         for rejection in [missing, wrong] {
             let length = rejection.status.message.len();
             assert!(length < 600, "{length} bytes");
+        }
+    }
+
+    /// `google/rpc/code.proto`, of each code; an error that says it is none is one of ours.
+    #[test]
+    fn every_code_has_its_status() {
+        let expected = [
+            (Code::Ok, 500),
+            (Code::Cancelled, 499),
+            (Code::Unknown, 500),
+            (Code::InvalidArgument, 400),
+            (Code::DeadlineExceeded, 504),
+            (Code::NotFound, 404),
+            (Code::AlreadyExists, 409),
+            (Code::PermissionDenied, 403),
+            (Code::ResourceExhausted, 429),
+            (Code::FailedPrecondition, 400),
+            (Code::Aborted, 409),
+            (Code::OutOfRange, 400),
+            (Code::Unimplemented, 501),
+            (Code::Internal, 500),
+            (Code::Unavailable, 503),
+            (Code::DataLoss, 500),
+            (Code::Unauthenticated, 401),
+        ];
+        for (number, (code, status)) in (0..).zip(expected) {
+            assert_eq!(code as i32, number);
+            let response = Rejection::from(tonic::Status::new(code, "x")).into_response();
+            assert_eq!(response.status(), status, "{code:?}");
+            let told = if code == Code::Ok {
+                Code::Internal
+            } else {
+                code
+            };
+            let told = (told, Some(code_name(told).to_owned()));
+            assert_eq!(refusal(&response), Some(told));
+        }
+    }
+
+    #[test]
+    fn seconds_to_wait_are_rounded_up() {
+        for (seconds, nanos, expected) in [
+            (2, 0, Some(2)),
+            (2, 1, Some(3)),
+            (0, 0, Some(0)),
+            (-1, 0, None),
+        ] {
+            let retry_delay = Some(wkt::Duration { seconds, nanos });
+            let status = rpc::Status {
+                details: vec![wkt::Any::of(&rpc::RetryInfo { retry_delay })],
+                ..rpc::Status::default()
+            };
+            assert_eq!(retry_after(&status), expected, "{seconds} {nanos}");
+        }
+    }
+
+    #[tokio::test]
+    async fn an_indented_error_has_its_request_id_too() {
+        for is_pretty in [false, true] {
+            let mut response = Rejection::not_found("/x", "").into_response();
+            if is_pretty {
+                response.extensions_mut().insert(Pretty);
+            }
+            let response = with_request_id(response, &"abc");
+            let json = response.into_body().collect().await.unwrap().to_bytes();
+            let text = String::from_utf8(json.to_vec()).unwrap();
+            let id = if is_pretty {
+                "\n      \"requestId\": \"abc\""
+            } else {
+                "\"requestId\":\"abc\""
+            };
+            assert!(text.contains(id), "{text}");
+            assert_eq!(text.ends_with("}\n"), is_pretty, "{text}");
         }
     }
 }

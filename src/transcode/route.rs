@@ -87,10 +87,13 @@ impl Route {
 
     /// The same route to a unary method, which can be followed with Server-Sent Events too: it puts
     /// [`Events`](super::Events) into its response where its request holds
-    /// [`Follow`](super::Follow).
+    /// [`Follow`](super::Follow). Where it puts none, its reply is sent as JSON to those who accept that,
+    /// and others are answered INTERNAL. A route of another kind stays as it is.
     #[must_use]
     pub fn followed(mut self) -> Self {
-        self.offers = &[negotiate::JSON, negotiate::SSE];
+        if self.offers == [negotiate::JSON] {
+            self.offers = &[negotiate::JSON, negotiate::SSE];
+        }
         self
     }
 
@@ -243,15 +246,49 @@ impl JsonWriter {
         // Most are as long as the last one, and what is full becomes a body as it is.
         let likely = self.length.load(Ordering::Relaxed).min(LONGEST_GUESS);
         let mut whole = Vec::with_capacity(likely);
-        json::to_writer(&mut whole, message).map_err(Rejection::internal)?;
+        json::to_writer(&mut whole, message).map_err(no_json)?;
         self.length.store(whole.len(), Ordering::Relaxed);
         let Some(selected) = binding.response_body else {
             return Ok(whole);
         };
-        let fields: BTreeMap<&str, &RawValue> =
-            serde_json::from_slice(&whole).map_err(Rejection::internal)?;
+        let fields: BTreeMap<&str, &RawValue> = serde_json::from_slice(&whole).map_err(no_json)?;
         let field = fields.get(selected.name);
         let field = field.map_or(selected.unset, |field| field.get());
         Ok(field.as_bytes().to_vec())
+    }
+}
+
+fn no_json(cause: serde_json::Error) -> Rejection {
+    Rejection::internal("a response could not be written as JSON", cause)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_long_reply_makes_no_room_for_the_next() {
+        let writer = JsonWriter::default();
+        let row = super::super::row::Binding {
+            index: 0,
+            rpc: "",
+            method: "GET",
+            template: "",
+            segments: &[],
+            verb: None,
+            captures: &[],
+            request: &super::super::row::Message {
+                name: "",
+                fields: &[],
+            },
+            body: super::super::row::Body::None,
+            response_body: None,
+            mask: None,
+        };
+        let long = "x".repeat(4 * LONGEST_GUESS);
+        writer.write(&row, &long).unwrap();
+        let short = writer.write(&row, &"x").unwrap();
+        assert_eq!(short, b"\"x\"");
+        assert!(short.capacity() < 2 * LONGEST_GUESS, "{}", short.capacity());
     }
 }

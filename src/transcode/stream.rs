@@ -12,28 +12,28 @@ use bytes::Bytes;
 use futures_util::future::ready;
 use futures_util::{Stream, StreamExt, TryStreamExt, stream};
 use http::HeaderValue;
-use tokio::time::{Instant, sleep};
+use tokio::time::{Instant, sleep, timeout};
 
 use super::negotiate::{JSON, SSE, kind_of};
 use super::rejection::{Rejection, record};
 use crate::proto::google::api::HttpBody;
 
-/// The body of a streaming response in one of the formats of `negotiate`.
+/// The body of a streaming response in one of the formats of `negotiate`. Events begin after [`PAUSE`]
+/// at the latest, with a comment, so that nobody takes a watch that has nothing to tell for dead.
 ///
 /// # Errors
-/// The first message's own status, where there is no first message.
+/// The first message's own status, where there is no first message, and the response has not begun.
 pub async fn body<R: Send + 'static>(
     messages: impl Stream<Item = Result<R, tonic::Status>> + Send + 'static,
     format: &'static str,
     encode: impl Fn(&R) -> Result<Vec<u8>, Rejection> + Send + 'static,
 ) -> Result<Body, Rejection> {
-    let mut messages = Box::pin(messages);
-    let first = match messages.next().await {
-        None => None,
-        Some(Ok(message)) => Some(Ok(message)),
-        Some(Err(status)) => return Err(status.into()),
-    };
-    let messages = stream::iter(first).chain(messages);
+    let mut messages = Box::pin(messages.fuse());
+    let patience = if format == SSE { PAUSE } else { Duration::MAX };
+    let first = timeout(patience, messages.next()).await;
+    let is_silent = first.is_err();
+    let first = first.ok().flatten().transpose()?;
+    let messages = stream::iter(first.map(Ok)).chain(messages);
     // The state: how many records went out, and whether the last of them was an error.
     let records = messages.scan((0, false), move |(count, failed), message| {
         if *failed {
@@ -49,7 +49,11 @@ pub async fn body<R: Send + 'static>(
         *count += 1;
         ready(Some(framed(format, &json, !*failed, *count == 1)))
     });
-    let opening = if format == JSON { "[" } else { "" };
+    let opening = match format {
+        JSON => "[",
+        _ if is_silent => COMMENT,
+        _ => "",
+    };
     let closing = if format == JSON { "]\n" } else { "" };
     let whole = stream::iter([Bytes::from(opening)])
         .chain(records)
@@ -69,7 +73,7 @@ pub async fn raw<R: Send + 'static>(
     messages: impl Stream<Item = Result<R, tonic::Status>> + Send + 'static,
     body: fn(R) -> Option<HttpBody>,
 ) -> Result<(HeaderValue, Body), Rejection> {
-    let mut messages = Box::pin(messages);
+    let mut messages = Box::pin(messages.fuse());
     let first = messages.next().await.transpose()?;
     let first = first.and_then(body).unwrap_or_default();
     let kind = kind_of(&first)?;
@@ -88,6 +92,9 @@ pub async fn raw<R: Send + 'static>(
 /// How long a stream of events may be silent: proxies cut off what seems dead.
 const PAUSE: Duration = Duration::from_secs(15);
 
+/// An event of nothing (HTML standard, section 9.2.6).
+const COMMENT: &str = ":\n\n";
+
 /// The same frames, and a comment whenever none came for [`PAUSE`].
 pub fn with_heartbeat(
     frames: impl Stream<Item = Bytes> + Send + 'static,
@@ -101,7 +108,7 @@ pub fn with_heartbeat(
         }
         pause.as_mut().reset(Instant::now() + PAUSE);
         match frame {
-            Poll::Pending => Poll::Ready(Some(Bytes::from_static(b":\n\n"))),
+            Poll::Pending => Poll::Ready(Some(Bytes::from_static(COMMENT.as_bytes()))),
             frame => frame,
         }
     })
@@ -128,6 +135,7 @@ fn framed(format: &str, json: &[u8], ok: bool, first: bool) -> Bytes {
 
 #[cfg(test)]
 mod tests {
+    use super::super::negotiate::NDJSON;
     use super::*;
 
     #[tokio::test(start_paused = true)]
@@ -143,5 +151,67 @@ mod tests {
         let texts: Vec<&[u8]> = told.iter().map(|(frame, _)| frame.as_ref()).collect();
         assert_eq!(texts, [b"now".as_slice(), b":\n\n", b":\n\n", b"late"]);
         assert!(told[1].1 >= PAUSE && told[2].1 >= PAUSE * 2, "{told:?}");
+    }
+
+    fn encode(message: &u32) -> Result<Vec<u8>, Rejection> {
+        Ok(message.to_string().into_bytes())
+    }
+
+    async fn text(body: Body) -> String {
+        let frames = body.into_data_stream().map(|frame| frame.unwrap());
+        let frames: Vec<Bytes> = frames.collect().await;
+        String::from_utf8(frames.concat()).unwrap()
+    }
+
+    /// Who follows something that does not change has to learn that it is there.
+    #[tokio::test(start_paused = true)]
+    async fn events_begin_before_there_is_one() {
+        let start = Instant::now();
+        let late = |first: Result<u32, tonic::Status>| {
+            stream::once(async {
+                sleep(PAUSE + PAUSE / 2).await;
+                first
+            })
+        };
+        let begun = body(late(Ok(1)), SSE, encode).await.unwrap();
+        assert_eq!(start.elapsed(), PAUSE);
+        assert_eq!(text(begun).await, ":\n\ndata: 1\n\n");
+        let failed = late(Err(tonic::Status::not_found("gone")));
+        let failed = text(body(failed, SSE, encode).await.unwrap()).await;
+        assert!(
+            failed.starts_with(":\n\nevent: error\ndata: {\"error\":"),
+            "{failed}"
+        );
+        let failed = late(Err(tonic::Status::not_found("gone")));
+        assert!(body(failed, NDJSON, encode).await.is_err());
+        let at_once = stream::iter([Err(tonic::Status::not_found("gone"))]);
+        assert!(body(at_once, SSE, encode).await.is_err());
+    }
+
+    /// A stream may panic if it is asked again after its end.
+    #[tokio::test]
+    async fn a_stream_that_has_ended_is_not_asked_again() {
+        let nothing = || stream::unfold((), |()| ready(None::<(Result<u32, tonic::Status>, ())>));
+        for (format, expected) in [(NDJSON, ""), (JSON, "[]\n"), (SSE, "")] {
+            let body = body(nothing(), format, encode).await.unwrap();
+            assert_eq!(text(body).await, expected, "{format}");
+        }
+        let (_, body) = raw(nothing(), |_| None).await.unwrap();
+        assert_eq!(text(body).await, "");
+    }
+
+    #[tokio::test]
+    async fn bytes_that_fail_break_off() {
+        let piece = HttpBody {
+            content_type: "text/csv".to_owned(),
+            data: b"a,b".to_vec(),
+            extensions: vec![],
+        };
+        let pieces = [Ok(piece), Err(tonic::Status::data_loss("torn"))];
+        let (kind, body) = raw(stream::iter(pieces), Some).await.unwrap();
+        assert_eq!(kind, "text/csv");
+        let mut frames = body.into_data_stream();
+        assert_eq!(frames.next().await.unwrap().unwrap(), "a,b");
+        assert!(frames.next().await.unwrap().is_err());
     }
 }

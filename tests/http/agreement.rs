@@ -39,9 +39,35 @@ fn as_many_fields_as_the_path_binds_may_be_repeated() {
     ];
     for (body, field) in others {
         let error = typed(body).unwrap_err();
-        let why = "the request body something else; leave it out";
+        let why = "the body another value; remove the field from the body";
         assert!(error.starts_with(field) && error.contains(why), "{error}");
     }
+}
+
+/// What is wrong in the URL has no place in the body, whoever reads it meanwhile.
+#[test]
+fn only_what_the_body_says_has_a_line_and_a_column() {
+    let captures = ["abc", "COLOR_RED", "2026-01-01T00:00:00Z", "true"];
+    let read = |captures: [&'static str; 4], body: &str| -> String {
+        let request = bind(row("ActTyped"), captures.into_iter(), None, body.as_bytes());
+        let request: Result<BindRequest, _> = request;
+        request.unwrap_err().to_string()
+    };
+    for body in ["{}", r#"{"pageSize": 1}"#, ""] {
+        let error = read(captures, body);
+        assert!(error.starts_with("bigId: invalid value: "), "{error}");
+        assert!(!error.contains("line"), "{error}");
+    }
+    let error = read(TYPED, r#"{"pageSize": "x"}"#);
+    assert!(
+        error.starts_with("pageSize: ") && error.contains("(line 1, column "),
+        "{error}"
+    );
+    let error = read(captures, r#"{"bigId": }"#);
+    assert!(
+        error.contains("not valid JSON") && error.contains("line 1, column 11"),
+        "{error}"
+    );
 }
 
 /// NaN is not equal to itself.

@@ -203,6 +203,13 @@ impl Answer {
             .unwrap_or_default()
     }
 
+    /// All lines of a header as one list.
+    pub fn list(&self, name: &str) -> String {
+        let lines = self.headers.get_all(name).iter();
+        let lines: Vec<&str> = lines.map(|line| line.to_str().unwrap()).collect();
+        lines.join(", ")
+    }
+
     /// Asserts an error in the one shape, with this HTTP status, code and reason, whose message
     /// holds `message`. Returns it.
     #[track_caller]

@@ -303,6 +303,10 @@ impl LibraryService for Library {
         let chunks = match request.into_inner().path.as_str() {
             "files/missing" => vec![Err(Status::not_found("no such file"))],
             "files/empty" => vec![],
+            "files/endless" => {
+                let begun = stream::iter([chunk("text/csv", "a,b\n")]);
+                return Ok(Response::new(Box::pin(begun.chain(stream::pending()))));
+            }
             _ => vec![
                 chunk("text/csv", "a,b\n"),
                 chunk("", "1,2\n"),
@@ -325,6 +329,7 @@ impl LibraryService for Library {
         };
         let failure = || Err(Status::aborted("the shelf fell over"));
         let events = match request.into_inner().limit {
+            -2 => return Ok(Response::new(Box::pin(stream::pending()))),
             -1 => {
                 return Ok(Response::new(Box::pin(
                     stream::iter([event("one")]).chain(stream::pending()),

@@ -33,6 +33,7 @@ mod tokens;
 #[cfg(feature = "otlp")]
 mod traces;
 mod transcoding;
+mod values;
 mod waiting;
 mod watching;
 

@@ -26,7 +26,7 @@ async fn unknown_paths_are_404() {
 async fn wrong_methods_say_what_is_possible() {
     let gateway = Gateway::demo().await;
     let answer = gateway.send("PUT", "/v1/namespaces/default/leases/x").await;
-    answer.refused(405, 12, "METHOD_NOT_ALLOWED", "PUT is not possible");
+    answer.refused(405, 12, "METHOD_NOT_ALLOWED", "PUT is not allowed on /v1");
     assert_eq!(answer.header("allow"), "DELETE, GET, HEAD, OPTIONS, PATCH");
     let options = gateway.send("OPTIONS", LEASES).await;
     assert_eq!(
@@ -40,7 +40,7 @@ async fn what_is_beside_the_api_refuses_in_the_same_shape() {
     let gateway = Gateway::demo().await;
     for path in ["/healthz", "/openapi.json", "/swagger-ui/"] {
         let answer = gateway.send("POST", path).await;
-        answer.refused(405, 12, "METHOD_NOT_ALLOWED", "POST is not possible");
+        answer.refused(405, 12, "METHOD_NOT_ALLOWED", "POST is not allowed on /");
         assert_eq!(answer.header("allow"), "GET, HEAD, OPTIONS");
     }
 }
@@ -176,7 +176,7 @@ async fn path_and_body_must_agree() {
             r#"{"name": "namespaces/default/leases/other", "duration": "90s"}"#,
         )
         .await;
-    let error = other.refused(400, 3, "INVALID_FIELD", "the path says");
+    let error = other.refused(400, 3, "INVALID_FIELD", "the path gives");
     assert_eq!(field(&error), "lease.name", "{error}");
     let same = gateway
         .json(
@@ -203,7 +203,7 @@ async fn path_and_body_must_agree() {
     let rotate = "/v1/namespaces/default/rotate-token";
     let other = r#"{"parent": "namespaces/x"}"#;
     let other = gateway.json("POST", rotate, other).await;
-    let error = other.refused(400, 3, "INVALID_FIELD", "parent: the path says");
+    let error = other.refused(400, 3, "INVALID_FIELD", "parent: the path gives");
     assert_eq!(field(&error), "parent", "{error}");
 }
 

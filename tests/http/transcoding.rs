@@ -1,23 +1,20 @@
 //! The transcoder around an invented service, without a network: bodies that are no JSON, headers
-//! and metadata, deadlines, conditions, and requests made to hurt.
+//! and metadata, deadlines, and conditions.
 
-use std::collections::BTreeMap;
 use std::convert::Infallible;
+use std::sync::Arc;
 
 use axum::Router;
 use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use futures_util::{StreamExt, stream};
 use http_body_util::BodyExt;
-use jumpstarter_gateway::proto::json::to_vec;
-use jumpstarter_gateway::transcode::{Binding, STACK, bind};
+use jumpstarter_gateway::transcode::{Limits, Route, Transcoder};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::unbounded_channel;
 use tower::ServiceExt;
 
-use crate::generated::gateway::vectors::v1::{BindRequest, vectors_http};
-use crate::generated::library::v1 as pb;
-use crate::generated::library::v1::library_service_http::BINDINGS;
+use crate::generated::library::v1::library_service_http;
 use crate::library::{Library, router};
 
 const BOOK: &str = "/v1/shelves/1/books/2";
@@ -238,26 +235,34 @@ async fn a_call_that_takes_too_long_is_given_up() {
         (wrong.status, wrong.value()["details"][0]["reason"].clone()),
         (StatusCode::BAD_REQUEST, json!("INVALID_TIMEOUT"))
     );
-    let stream = get(
-        "/v1/shelves/1/books:watch?limit=-1",
-        &[("x-request-timeout", "0.05")],
-    )
-    .await;
-    let last: Value = serde_json::from_slice(
-        stream
-            .body
-            .trim_ascii_end()
-            .rsplit(|byte| *byte == b'\n')
-            .next()
-            .unwrap(),
-    )
-    .unwrap();
-    let code = if stream.status == 200 {
-        &last["error"]["code"]
-    } else {
-        &last["code"]
+}
+
+/// Time stands still while anything can be done, so a stream begins before its deadline.
+#[tokio::test(start_paused = true)]
+async fn a_stream_that_takes_too_long_is_cut_off() {
+    let timeout = [("x-request-timeout", "0.05")];
+    let stream = get("/v1/shelves/1/books:watch?limit=-1", &timeout).await;
+    assert_eq!(stream.status, 200, "{stream:?}");
+    let lines = stream.body.trim_ascii_end().split(|byte| *byte == b'\n');
+    let lines: Vec<Value> = lines
+        .map(|line| serde_json::from_slice(line).unwrap())
+        .collect();
+    let [first, last] = lines.as_slice() else {
+        panic!("{stream:?}");
     };
-    assert_eq!(code, 4, "{stream:?}");
+    assert_eq!(first["book"]["title"], "one");
+    assert_eq!(last["error"]["code"], 4, "{stream:?}");
+    let nothing = get("/v1/shelves/1/books:watch?limit=-2", &timeout).await;
+    assert_eq!(nothing.status, StatusCode::GATEWAY_TIMEOUT, "{nothing:?}");
+    assert_eq!(nothing.value()["code"], 4, "{nothing:?}");
+
+    let request = Request::get("/v1/files/endless:download").header(timeout[0].0, timeout[0].1);
+    let request = request.body(Body::empty()).unwrap();
+    let response = router(Library::default()).oneshot(request).await.unwrap();
+    assert_eq!(response.status(), 200);
+    let mut pieces = response.into_body().into_data_stream();
+    assert_eq!(pieces.next().await.unwrap().unwrap(), "a,b\n");
+    assert!(pieces.next().await.unwrap().is_err());
 }
 
 #[tokio::test]
@@ -304,97 +309,87 @@ async fn what_cannot_be_followed_is_refused_before_it_is_called() {
     assert!(calls.try_recv().is_err(), "it was called");
 }
 
-/// The row of a method that takes a body.
-fn row(method: &str, http: &str) -> &'static Binding {
-    let mut rows = BINDINGS.iter();
-    rows.find(|row| row.rpc.ends_with(&format!("/{method}")) && row.method == http)
-        .unwrap()
+/// What is answered by a library all of whose routes were asked to be followed.
+async fn followed(path: &str, headers: &[(&str, &str)]) -> Reply {
+    let routes = library_service_http::routes(Arc::new(Library::default())).into_iter();
+    let routes = routes.map(Route::followed);
+    let router =
+        Router::new().fallback_service(Transcoder::new(routes, Limits::default()).unwrap());
+    let mut request = Request::get(path);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    ask(router, request.body(Body::empty()).unwrap()).await
 }
 
-/// A category in a category, and so on.
-fn nested(depth: usize) -> String {
-    format!(
-        "{}{{}}{}",
-        "{\"parent\":".repeat(depth - 1),
-        "}".repeat(depth - 1)
-    )
-}
-
-#[test]
-fn a_hundred_levels_fit_on_a_small_stack() {
-    let bound = std::thread::Builder::new()
-        .stack_size(2 * 1024 * 1024)
-        .spawn(|| {
-            let row = row("Classify", "POST");
-            let read = |depth| {
-                bind::<pb::ClassifyRequest>(row, std::iter::empty(), None, nested(depth).as_bytes())
-            };
-            (
-                read(100).is_ok(),
-                read(101).map(|_| ()).map_err(|fault| fault.to_string()),
-            )
-        });
-    let (hundred, more) = bound.unwrap().join().unwrap();
-    assert!(hundred, "a hundred levels are refused");
-    assert!(
-        more.is_err_and(|error| error.contains("nested")),
-        "one more is not"
+#[tokio::test]
+async fn who_prefers_events_gets_json_where_there_are_none() {
+    let accept = |value| [("accept", value)];
+    let json = "text/event-stream, application/json;q=0.5";
+    let shelf = followed("/v1/shelves/1", &accept(json)).await;
+    assert_eq!(
+        (shelf.status, shelf.header("content-type")),
+        (StatusCode::OK, "application/json")
     );
+    assert_eq!(shelf.value()["name"], "shelves/1");
+    // The route was wrong, not the request.
+    let shelf = followed("/v1/shelves/1", &accept("text/event-stream")).await;
+    assert_eq!(shelf.status, StatusCode::INTERNAL_SERVER_ERROR, "{shelf:?}");
+    // What cannot be followed is as it was.
+    let books = followed("/v1/shelves/1/books:watch?limit=1", &[]).await;
+    assert_eq!(books.header("content-type"), "application/x-ndjson");
+    let cover = followed(&format!("{BOOK}/cover"), &accept("image/*")).await;
+    assert_eq!(cover.header("content-type"), "image/png", "{cover:?}");
 }
 
-/// The largest message there is, in half of the stack that threads have: read, told where it is wrong,
-/// and written.
-#[test]
-fn a_hundred_levels_of_a_large_message_fit_twice() {
-    let bound = std::thread::Builder::new().stack_size(STACK / 2).spawn(|| {
-        let nested = |depth, innermost: &str| {
-            let (open, close) = ("{\"recursiveValue\":".repeat(depth), "}".repeat(depth));
-            format!("{open}{{{innermost}}}{close}")
-        };
-        let row = row("ExchangeSpecimen", "POST");
-        let read = |body: &str| {
-            let specimen: Result<pb::Specimen, _> =
-                bind(row, std::iter::empty(), None, body.as_bytes());
-            specimen.map_err(|fault| fault.to_string())
-        };
-        let deepest = nested(99, "");
-        let specimen = read(&deepest).unwrap();
-        assert_eq!(to_vec(&specimen).unwrap(), deepest.as_bytes());
-        let wrong = read(&nested(99, "\"int32Value\":true")).unwrap_err();
-        assert!(wrong.contains("invalid type: boolean"), "{wrong}");
-        assert!(read(&nested(100, "")).unwrap_err().contains("nested"));
-    });
-    bound.unwrap().join().unwrap();
-}
-
-#[test]
-fn a_query_has_as_many_levels() {
-    let bound = std::thread::Builder::new()
-        .stack_size(2 * 1024 * 1024)
-        .spawn(|| {
-            let list = vectors_http::BINDINGS.iter();
-            let list = list.clone().find(|row| row.rpc.ends_with("/List")).unwrap();
-            let read = |depth: usize, value: &str| {
-                let query = format!("leaf.{}numValue={value}", "child.".repeat(depth - 2));
-                let none = std::iter::empty();
-                let message = bind::<BindRequest>(list, none, Some(&query), b"");
-                message.map(|_| ()).map_err(|fault| fault.to_string())
-            };
-            (
-                read(100, "1"),
-                read(100, "x"),
-                read(101, "1"),
-                read(10_000, "1"),
-            )
-        });
-    let (hundred, wrong, more, many) = bound.unwrap().join().unwrap();
-    assert_eq!(hundred, Ok(()));
-    assert!(wrong.is_err_and(|error| error.contains("32-bit")));
-    for error in [more, many] {
-        assert!(
-            error.clone().is_err_and(|error| error.contains("nested")),
-            "{error:?}"
+/// RFC 9110, section 12.5.5.
+#[tokio::test]
+async fn where_there_is_a_choice_it_is_told_what_made_it() {
+    let known = ("if-none-match", "\"7\"");
+    for (path, headers, status, vary) in [
+        (BOOK, vec![], 200, "accept"),
+        (BOOK, vec![("accept", "application/json")], 200, "accept"),
+        (BOOK, vec![known], 304, "accept"),
+        ("/v1/shelves/1/books:watch?limit=1", vec![], 200, "accept"),
+        (&format!("{BOOK}/cover"), vec![], 200, ""),
+    ] {
+        let reply = followed(path, &headers).await;
+        assert_eq!(
+            (reply.status.as_u16(), reply.header("vary")),
+            (status, vary),
+            "{path} {headers:?}"
         );
+    }
+    assert_eq!(get(BOOK, &[]).await.header("vary"), "");
+}
+
+#[tokio::test]
+async fn bytes_are_of_one_kind_and_plain() {
+    let path = format!("{BOOK}/cover");
+    for (headers, told) in [
+        (
+            [
+                ("content-type", "image/png"),
+                ("content-type", "text/plain"),
+            ],
+            "with one Content-Type, not with several",
+        ),
+        (
+            [
+                ("content-encoding", "identity"),
+                ("content-encoding", "gzip"),
+            ],
+            "Content-Encoding `gzip` is not supported",
+        ),
+    ] {
+        let refused = send("PUT", &path, &headers, vec![1]).await;
+        assert_eq!(
+            refused.status,
+            StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            "{refused:?}"
+        );
+        let message = refused.value()["message"].as_str().unwrap().to_owned();
+        assert!(message.contains(told), "{message}");
     }
 }
 
@@ -402,150 +397,6 @@ fn a_query_has_as_many_levels() {
 async fn a_field_that_is_not_set_is_sent_as_nothing_of_its_kind() {
     let shelves = get("/v1/shelves", &[]).await;
     assert_eq!(shelves.body, b"[]", "{shelves:?}");
-}
-
-#[test]
-fn large_requests_take_no_more_than_their_share() {
-    // Squares of these sizes would be felt: a billion steps and more.
-    let get = row("ListShelves", "GET");
-    let many = vec!["genres=GENRE_POETRY"; 3_000].join("&");
-    let request =
-        bind::<pb::ListShelvesRequest>(get, std::iter::empty(), Some(&many), b"").unwrap();
-    assert_eq!(request.genres.len(), 3_000);
-    let unknown = "x".repeat(60_000);
-    let fault =
-        bind::<pb::ListShelvesRequest>(get, std::iter::empty(), Some(&unknown), b"").unwrap_err();
-    assert!(
-        fault.to_string().len() < 5_000,
-        "an error grows with its request"
-    );
-    let post = row("Classify", "POST");
-    let body = format!("{{\"{}\": 1}}", "x".repeat(1_000_000));
-    let fault =
-        bind::<pb::ClassifyRequest>(post, std::iter::empty(), None, body.as_bytes()).unwrap_err();
-    assert!(
-        fault.to_string().len() < 5_000,
-        "an error grows with its request"
-    );
-    let put = row("ReplaceProperties", "PUT");
-    let properties: BTreeMap<String, String> = (0..30_000)
-        .map(|key| (key.to_string(), String::new()))
-        .collect();
-    let body = serde_json::to_vec(&properties).unwrap();
-    let captures = ["shelves/1/books/2"].into_iter();
-    let request = bind::<pb::ReplacePropertiesRequest>(put, captures, None, &body).unwrap();
-    assert_eq!(request.properties.len(), 30_000);
-}
-
-/// What is told of a request for vectors that is wrong.
-fn wrong(rpc: &str, captures: &[&str], query: Option<&str>, body: &str) -> String {
-    let mut rows = vectors_http::BINDINGS.iter();
-    let row = rows.find(|row| row.rpc.ends_with(&format!("/{rpc}")));
-    let captures = captures.iter().copied();
-    let request = bind::<BindRequest>(row.unwrap(), captures, query, body.as_bytes());
-    request.unwrap_err().to_string()
-}
-
-#[test]
-fn a_number_too_large_is_told_of_its_field() {
-    for number in ["1e309", "-1e400"] {
-        let error = wrong(
-            "Act",
-            &[],
-            None,
-            &format!("{{\"leaf\": {{\"numValue\": {number}}}}}"),
-        );
-        assert!(
-            error.starts_with("leaf.numValue: number out of range"),
-            "{error}"
-        );
-    }
-}
-
-#[test]
-fn a_plus_is_spoken_of_where_there_is_one() {
-    let query = |query| wrong("List", &[], Some(query), "");
-    let plus = query("beginTime=2026-01-01T00:00:00+02:00");
-    assert!(plus.contains("%2B is a plus"), "{plus}");
-    for other in [query("pageSize=1%20"), wrong("ById", &["1%20"], None, "")] {
-        assert!(!other.contains("plus"), "{other}");
-    }
-}
-
-/// As every other enum, by name or by number.
-#[test]
-fn a_query_may_hold_the_number_of_null() {
-    let row = row("ExchangeSpecimen", "GET");
-    for (query, is_right) in [
-        ("choiceNull=0", true),
-        ("choiceNull=NULL_VALUE", true),
-        ("choiceNull=1", false),
-    ] {
-        let specimen = bind::<pb::Specimen>(row, std::iter::empty(), Some(query), b"");
-        assert_eq!(
-            specimen.is_ok_and(|specimen| specimen.choice.is_some()),
-            is_right,
-            "{query}"
-        );
-    }
-}
-
-#[test]
-fn names_of_enums_are_told_like_names_of_fields() {
-    let near = "color: no such value; did you mean `COLOR_RED`?";
-    let body = wrong("Act", &[], None, r#"{"color": "COLOR_REDD"}"#);
-    assert!(body.starts_with(near), "{body}");
-    assert_eq!(wrong("List", &[], Some("color=COLOR_REDD"), ""), near);
-    let far = wrong("ByColor", &["x"], None, "");
-    assert!(
-        far.starts_with("color: no such value; there are: "),
-        "{far}"
-    );
-}
-
-#[test]
-fn a_mask_is_not_made_of_keys_that_come_twice() {
-    let patch = row("UpdateBook", "PATCH");
-    let body = format!("{{{}\"title\":\"\"}}", "\"title\":\"\",".repeat(50_000));
-    let captures = ["shelves/1/books/2"].into_iter();
-    let fault = bind::<pb::UpdateBookRequest>(patch, captures, None, body.as_bytes()).unwrap_err();
-    assert!(fault.to_string().contains("more than once"), "{fault}");
-}
-
-/// As protobuf's own implementations have it: text form and presence tell -0 from 0.
-#[test]
-fn minus_zero_is_a_floating_point_number_and_as_an_integer_zero() {
-    let rows = || {
-        BINDINGS
-            .iter()
-            .filter(|row| row.rpc.ends_with("/ExchangeSpecimen"))
-    };
-    let [path, query] = [6, 0].map(|captures| {
-        let mut rows = rows().filter(|row| row.method == "GET");
-        rows.find(|row| row.captures.len() == captures).unwrap()
-    });
-    let body = rows().find(|row| row.method == "POST").unwrap();
-    let read = |row, captures: &[&'static str], query: Option<&str>, body: &str| {
-        let captures = captures.iter().copied();
-        let specimen = bind::<pb::Specimen>(row, captures, query, body.as_bytes()).unwrap();
-        serde_json::to_string(&specimen).unwrap()
-    };
-    let six = ["-0", "-0", "-0", "AA", "true", "x"];
-    assert_eq!(
-        read(path, &six, None, ""),
-        r#"{"doubleValue":-0.0,"bytesValue":"AA==","optionalBool":true,"wrappedString":"x"}"#
-    );
-    let asked = "int32Value=-0&uint32Value=-0.0&sint64Value=-0e1&floatValue=-0&doubleValue=-0.0";
-    let floats = r#"{"floatValue":-0.0,"doubleValue":-0.0}"#;
-    assert_eq!(read(query, &[], Some(asked), ""), floats);
-    for body_text in [
-        r#"{"int32Value":-0,"uint64Value":-0,"floatValue":-0,"doubleValue":-0.0}"#,
-        r#"{"int64Value":"-0","fixed32Value":"-0","floatValue":"-0","doubleValue":"-0.0"}"#,
-    ] {
-        assert_eq!(read(body, &[], None, body_text), floats);
-    }
-    let others = r#"{"optionalInt32":0,"optionalFloat":-0.0,"value":-0.0,"wrappedDouble":-0.0}"#;
-    assert_eq!(read(body, &[], None, others), others);
 }
 
 #[tokio::test]

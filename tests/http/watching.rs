@@ -263,7 +263,12 @@ async fn what_cannot_be_followed_is_refused() {
     follow("GET", &format!("{LEASES}/none"))
         .await
         .refused(404, 5, "LEASE_NOT_FOUND", "");
-    follow("GET", &format!("{EXPORTERS}/rpi4-01"))
+    let exporter = format!("{EXPORTERS}/rpi4-01");
+    follow("GET", &exporter)
         .await
         .refused(406, 3, "NOT_ACCEPTABLE", "");
+    let either = gateway.request("GET", &exporter);
+    let either = either.header("accept", "text/event-stream, application/json;q=0.5");
+    let shown = answer(either).await;
+    assert_eq!(shown.value(), gateway.get(&exporter).await.value());
 }
