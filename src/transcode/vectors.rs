@@ -1,13 +1,12 @@
 //! Holds the template parser, the conflict check and the transcoder against routing cases kept as
 //! data: `tests/vectors/routing-vectors.json`, or the folder named in `VECTORS_DIR`.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::body::Body as HttpBody;
 use http::{Request, Uri, header};
 use http_body_util::BodyExt;
-use serde_json::Value;
+use serde_json::{Map, Value};
 use tower::ServiceExt;
 
 use super::row::{Binding, Body, Capture, Field, Kind, Message, Segment};
@@ -104,18 +103,30 @@ async fn run(case: &Value) -> Result<(), String> {
     if body.is_empty() {
         return check("method", &case["method"], &Value::from("HEAD"));
     }
-    let captures: Value = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
-    check("captures", &expect["captures"], &captures)
+    let bound: Value = serde_json::from_slice(&body).map_err(|error| error.to_string())?;
+    let mut captures = Map::new();
+    flatten("", bound, &mut captures);
+    check("captures", &expect["captures"], &captures.into())
 }
 
-/// What a request bound, by name.
-type Bound = BTreeMap<String, String>;
+/// Names what was bound inside others as the template does: `book.name`.
+fn flatten(name: &str, bound: Value, captures: &mut Map<String, Value>) {
+    match bound {
+        Value::Object(fields) => {
+            for (field, bound) in fields {
+                let outer = if name.is_empty() { "" } else { "." };
+                flatten(&format!("{name}{outer}{field}"), bound, captures);
+            }
+        }
+        bound => drop(captures.insert(name.to_owned(), bound)),
+    }
+}
 
-/// Tells which route it was, and what it bound.
+/// Tells which route it was, and what it bound: an object with objects inside it.
 async fn answer(
     index: Arc<usize>,
-    request: tonic::Request<Bound>,
-) -> Result<tonic::Response<Bound>, tonic::Status> {
+    request: tonic::Request<Value>,
+) -> Result<tonic::Response<Value>, tonic::Status> {
     let mut response = tonic::Response::new(request.into_inner());
     response
         .metadata_mut()
@@ -188,16 +199,26 @@ fn binding(method: &'static str, text: &'static str, template: &Template) -> &'s
             template::Segment::Rest => Segment::Rest,
         })
         .collect();
+    // A name has the same number wherever it stands, so that what is bound inside one message meets there.
+    let mut names: Vec<&str> = vec![];
+    let mut field = |name: &str, kind: Kind| -> &'static Field {
+        let known = names.iter().position(|known| *known == name);
+        let index = known.unwrap_or(names.len());
+        let name = name.to_owned().leak();
+        names.push(name);
+        let number = u32::try_from(index).unwrap();
+        Box::leak(Box::new(Field::new(number, name, name, false, kind)))
+    };
     let captures: Vec<Capture> = template
         .variables
         .iter()
-        .zip(1..)
-        .map(|(variable, number)| {
-            let name = variable.path.join(".").leak();
-            let field = Field::new(number, name, name, false, Kind::Text);
-            let path: &[&Field] = vec![&*Box::leak(Box::new(field))].leak();
+        .map(|variable| {
+            let (last, outer) = variable.path.split_last().unwrap();
+            let outer = outer.iter().map(|name| (name, Kind::Message(&NOTHING)));
+            let path = outer.chain([(last, Kind::Text)]);
+            let path: Vec<&Field> = path.map(|(name, kind)| field(name, kind)).collect();
             Capture {
-                path,
+                path: path.leak(),
                 start: variable.start,
                 end: variable.end,
                 multi: variable.multi,
