@@ -23,9 +23,14 @@ pub struct Follow {
     pub last_event_id: Option<String>,
 }
 
-/// What happened, for a Server-Sent Event: the lines of it (HTML standard, section 9.2.5).
-#[derive(Clone, Debug)]
-pub struct Event(Vec<u8>);
+/// What happened, for a Server-Sent Event (HTML standard, section 9.2.5).
+#[derive(Clone, Debug, Default)]
+pub struct Event {
+    id: Option<u64>,
+    name: Option<&'static str>,
+    /// JSON; nothing where no client is to see an event.
+    data: Vec<u8>,
+}
 
 impl Event {
     /// An event that carries a message.
@@ -33,36 +38,34 @@ impl Event {
     /// # Errors
     /// INTERNAL where the message has no JSON form.
     pub fn new(message: &impl Serialize) -> Result<Self, Status> {
-        let json = crate::proto::json::to_vec(message).map_err(|error| {
+        let data = crate::proto::json::to_vec(message).map_err(|error| {
             tracing::error!(%error, "an event could not be written as JSON");
             Status::internal("internal error")
         })?;
-        // JSON as we write it has no line breaks.
-        Ok(Self([b"data: ", json.as_slice(), b"\n"].concat()))
+        Ok(Self {
+            data,
+            ..Self::default()
+        })
     }
 
     /// Nothing but an id: it moves the place to resume behind, and no client sees an event.
     #[must_use]
     pub fn bookmark(id: u64) -> Self {
-        Self(vec![]).with_id(id)
+        Self::default().with_id(id)
     }
 
     /// The same with a name (`event:`) other than `message`.
     #[must_use]
     pub fn named(self, name: &'static str) -> Self {
-        self.with_line("event", name)
+        let name = Some(name);
+        Self { name, ..self }
     }
 
     /// The same with an id to resume behind.
     #[must_use]
     pub fn with_id(self, id: u64) -> Self {
-        self.with_line("id", &id.to_string())
-    }
-
-    fn with_line(mut self, field: &str, value: &str) -> Self {
-        let line = [field, ": ", value, "\n"].concat();
-        self.0.splice(..0, line.into_bytes());
-        self
+        let id = Some(id);
+        Self { id, ..self }
     }
 }
 
@@ -102,17 +105,25 @@ impl Events {
     }
 }
 
-/// An event with the empty line that ends it.
+/// The lines of an event, and the empty one that ends it. JSON as we write it has no line breaks.
 fn framed(event: Result<Event, Status>) -> Bytes {
-    let mut lines = match event {
-        Ok(Event(lines)) => lines,
-        Err(status) => [
-            b"event: error\ndata: {\"error\":",
-            record(status).as_slice(),
-            b"}\n",
-        ]
-        .concat(),
-    };
+    let Event { id, name, data } = event.unwrap_or_else(|status| Event {
+        id: None,
+        name: Some("error"),
+        data: [b"{\"error\":", record(status).as_slice(), b"}"].concat(),
+    });
+    let mut lines = Vec::with_capacity(data.len() + 64);
+    if let Some(id) = id {
+        lines.extend(format!("id: {id}\n").into_bytes());
+    }
+    if let Some(name) = name {
+        lines.extend([b"event: ", name.as_bytes(), b"\n"].concat());
+    }
+    if !data.is_empty() {
+        lines.extend(b"data: ");
+        lines.extend(data);
+        lines.push(b'\n');
+    }
     lines.push(b'\n');
     lines.into()
 }
