@@ -45,7 +45,7 @@ impl Deadline {
         self.0.is_some_and(|end| end <= Instant::now())
     }
 
-    /// Waits for a call, but not longer. After the deadline the call is not even begun.
+    /// Runs `call` until the deadline. If it has passed already, `call` is not polled at all.
     ///
     /// # Errors
     /// The call's own, or DEADLINE_EXCEEDED.

@@ -46,7 +46,9 @@ struct Leaf<R> {
 /// Two rows claim the same requests.
 #[derive(Debug)]
 pub struct Conflict {
+    /// The row that was there before.
     pub first: &'static Binding,
+    /// The row that was refused.
     pub second: &'static Binding,
 }
 
@@ -66,7 +68,9 @@ impl std::error::Error for Conflict {}
 /// The route a request belongs to.
 #[derive(Debug)]
 pub struct Match<'a, R> {
+    /// The row.
     pub binding: &'static Binding,
+    /// What the row leads to.
     pub route: &'a R,
     /// Where the segments of its path are.
     pub split: Split,

@@ -22,7 +22,7 @@ impl<'a> Media<'a> {
         })
     }
 
-    /// It is that of JSON, or of something that is written in it (RFC 6839, section 3.1).
+    /// True for `application/json` and `application/*+json` (RFC 6839, section 3.1).
     pub fn is_json(&self) -> bool {
         let subtype = self.subtype.to_ascii_lowercase();
         let is_json = subtype == "json" || subtype.ends_with("+json");

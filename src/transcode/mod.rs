@@ -122,21 +122,21 @@ impl Head {
         let (parts, body) = request.into_parts();
         let headers = &parts.headers;
         // Most requests have neither, and one look tells.
-        let (mut is_choosy, mut is_limited) = (false, false);
+        let (mut has_accept, mut has_timeout) = (false, false);
         for name in headers.keys().map(|name| name.as_str()) {
-            is_choosy |= name == "accept";
-            is_limited |= matches!(name, "grpc-timeout" | "x-request-timeout");
+            has_accept |= name == "accept";
+            has_timeout |= matches!(name, "grpc-timeout" | "x-request-timeout");
         }
         negotiate::check_coding(headers)?;
         if body.size_hint().exact().is_some_and(|length| length > 0) {
             negotiate::check_type(binding, headers)?;
         }
-        let format = if is_choosy {
+        let format = if has_accept {
             Format::accepted(headers, offers)?
         } else {
             Format::preferred(offers)
         };
-        let deadline = if is_limited {
+        let deadline = if has_timeout {
             Deadline::of(headers, limits.longest_call)?
         } else {
             Deadline::NONE
@@ -202,10 +202,11 @@ impl Head {
 }
 
 impl<M> Received<M> {
-    /// The answer of a service that has prepared it.
+    /// The answer that the service has prepared.
     ///
     /// # Errors
-    /// The request, where it has not, or something else is wanted.
+    /// Returns the request if the service has prepared none, or if the request does not want the whole
+    /// answer as JSON.
     #[expect(
         clippy::result_large_err,
         reason = "it is the request, which goes another way"
@@ -222,7 +223,7 @@ impl<M> Received<M> {
                 let condition = Condition::of(self.binding, self.call.metadata());
                 let headers = told(prepared.headers, self.format);
                 let answer = |headers| Ok(response(headers, negotiate::JSON, prepared.json.into()));
-                let answer = if_news(condition.as_ref(), headers, answer);
+                let answer = with_preconditions(condition.as_ref(), headers, answer);
                 Ok(answer.unwrap_or_else(Rejection::into_response))
             }
             None => Err(self),
@@ -262,7 +263,7 @@ where
             let what = "a method whose route can be followed gave no events";
             return Err(Rejection::internal(what, binding.rpc));
         }
-        if_news(condition.as_ref(), headers, |headers| {
+        with_preconditions(condition.as_ref(), headers, |headers| {
             let json = json.write(binding, &message)?;
             Ok(response(headers, negotiate::JSON, json.into()))
         })
@@ -284,7 +285,7 @@ where
     let answer = move |reply: tonic::Response<R>| {
         let (metadata, reply, _) = reply.into_parts();
         let headers = metadata::response(metadata);
-        if_news(condition.as_ref(), headers, |headers| {
+        with_preconditions(condition.as_ref(), headers, |headers| {
             let body = body(reply).unwrap_or_default();
             let kind = negotiate::kind_of(&body)?;
             Ok((headers, [(header::CONTENT_TYPE, kind)], body.data).into_response())
@@ -339,9 +340,8 @@ where
     Ok((headers, [(header::CONTENT_TYPE, kind)], body).into_response())
 }
 
-/// An answer with these headers; 304 with nothing but them where the requester has it already, 412
-/// where it insists on another.
-fn if_news(
+/// The answer with these headers, if the preconditions hold; else 304 with the headers alone, or 412.
+fn with_preconditions(
     condition: Option<&Condition>,
     headers: HeaderMap,
     answer: impl FnOnce(HeaderMap) -> Result<Response, Rejection>,

@@ -11,12 +11,15 @@ pub struct Binding {
     pub method: &'static str,
     /// The template as the proto has it, for people.
     pub template: &'static str,
+    /// The path's segments, without the verb.
     pub segments: &'static [Segment],
     /// What follows a `:` after the last segment.
     pub verb: Option<&'static str>,
+    /// The template's variables, in their order.
     pub captures: &'static [Capture],
     /// The fields of the request message.
     pub request: &'static Message,
+    /// Where the request's body goes.
     pub body: Body,
     /// The one field of the response that is sent (`HttpRule.response_body`). Not for a
     /// `google.api.HttpBody`, which a route takes out of the reply itself.
@@ -29,7 +32,9 @@ pub struct Binding {
 /// A FieldMask of a request, and the message whose fields it names.
 #[derive(Clone, Copy, Debug)]
 pub struct Mask {
+    /// The field of the request that is the FieldMask.
     pub field: &'static Field,
+    /// The message that the body is.
     pub resource: &'static Message,
 }
 
@@ -47,8 +52,11 @@ pub enum Segment {
 /// A variable of a template: the field it binds, and the segments `start..end` it takes.
 #[derive(Debug)]
 pub struct Capture {
+    /// From the request message to the field.
     pub path: &'static [&'static Field],
+    /// The first segment that it takes.
     pub start: usize,
+    /// The segment behind its last; a `**` before it takes all that is left.
     pub end: usize,
     /// It can hold more than one segment, so `%2F` in it stays encoded (`google/api/http.proto`).
     pub multi: bool,
@@ -66,7 +74,9 @@ pub enum Body {
     /// It is no JSON, but the bytes of a `google.api.HttpBody`: these fields take what it calls
     /// itself, and the bytes.
     Raw {
+        /// From the request message to `HttpBody.content_type`.
         content_type: &'static [&'static Field],
+        /// From the request message to `HttpBody.data`.
         data: &'static [&'static Field],
     },
 }
@@ -83,7 +93,9 @@ pub struct Selected {
 /// A message's fields, in the order of the proto.
 #[derive(Debug)]
 pub struct Message {
+    /// Its full name: `package.Message`.
     pub name: &'static str,
+    /// One for each field, oneofs' members included.
     pub fields: &'static [Field],
 }
 
@@ -94,8 +106,11 @@ pub struct Field {
     pub name: &'static str,
     /// Its name in JSON: `pageSize`.
     pub json: &'static str,
+    /// Its number, which no other field of its message has.
     pub number: u32,
+    /// It is a list; a map is [`Kind::Opaque`] instead.
     pub repeated: bool,
+    /// Its kind; that of its elements, where it is repeated.
     pub kind: Kind,
     /// It names the resource it stands in (`google.api.field_behavior` = IDENTIFIER, AIP-203).
     pub identifier: bool,
@@ -104,11 +119,12 @@ pub struct Field {
 /// What URL text can do with a field.
 #[derive(Clone, Copy, Debug)]
 pub enum Kind {
-    /// It has a text form: scalars, enums, and well-known types that ProtoJSON writes as one value.
+    /// It has a text form: scalars, enums, and the well-known types that ProtoJSON writes as one value,
+    /// which are `Timestamp`, `Duration`, `FieldMask` and the wrappers (`StringValue` and so on).
     Text,
     /// It is addressed through its own fields.
     Message(&'static Message),
-    /// Only a body can carry it: maps and free-form values.
+    /// Only a body can carry it: maps, `Struct`, `Value`, `ListValue` and `Any`.
     Opaque,
 }
 

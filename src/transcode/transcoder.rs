@@ -112,8 +112,8 @@ impl Call {
         self.route.binding()
     }
 
-    /// Reads the request and answers it; HEAD with the body of GET, which goes no further than to
-    /// [`without_body`].
+    /// Reads the request and answers it. HEAD is answered with the body of GET; the caller takes it off
+    /// with [`without_body`].
     #[must_use]
     pub fn answer(self) -> Answer {
         let Self {
