@@ -180,7 +180,7 @@ fn parameter<'q>(binding: &Binding, pair: &'q str) -> Result<Entry<'q>, Fault> {
     let (raw_name, raw_value) = pair.split_once('=').unwrap_or((pair, ""));
     let name = form_text(raw_name).map_err(|why| invalid(raw_name.to_owned(), why))?;
     let path = resolve(binding, &name).map_err(|why| invalid(name.clone().into_owned(), why))?;
-    if let Some(why) = taken(binding, &path) {
+    if let Some(why) = why_not_in_query(binding, &path) {
         return Err(invalid(name.into_owned(), why));
     }
     let value = form_text(raw_value).map_err(|why| invalid(name.into_owned(), why))?;
@@ -255,12 +255,13 @@ fn addressable(binding: &Binding, path: &[&'static Field], inside: &Message) -> 
         Kind::Message(_) => !field.repeated,
         Kind::Opaque => false,
     });
-    let free = addressable.filter(|field| taken(binding, &[path, &[*field]].concat()).is_none());
+    let free = addressable
+        .filter(|field| why_not_in_query(binding, &[path, &[*field]].concat()).is_none());
     free.map(|field| field.json).collect()
 }
 
 /// Why the query may not bind this field: path or body already do (`google/api/http.proto`).
-fn taken(binding: &Binding, path: &[&'static Field]) -> Option<&'static str> {
+fn why_not_in_query(binding: &Binding, path: &[&'static Field]) -> Option<&'static str> {
     if binding.captures.iter().any(|capture| capture.path == path) {
         return Some("the path binds this field; leave the query parameter out");
     }

@@ -226,6 +226,67 @@ fn a_query_may_hold_the_number_of_null() {
     }
 }
 
+#[test]
+fn what_is_wrong_is_told_in_terms_of_json() {
+    let row = row("ExchangeSpecimen", "POST");
+    for (body, told) in [
+        (
+            r#"{"int32Value": 1.5}"#,
+            "int32Value: invalid value: number `1.5`, expected a 32-bit integer",
+        ),
+        (
+            r#"{"uint32Value": -5}"#,
+            "uint32Value: invalid value: number `-5`, expected an unsigned",
+        ),
+        (
+            r#"{"boolValue": 5}"#,
+            "boolValue: invalid type: number `5`, expected a boolean",
+        ),
+        (
+            r#"{"mapString": {"a": "", "a": ""}}"#,
+            "the key \"a\" is given more than once",
+        ),
+        (
+            r#"{"struct": {"a": 1, "a": 2}}"#,
+            "the key \"a\" is given more than once",
+        ),
+        (
+            r#"{"any": {"a": 1, "a": 2}}"#,
+            "the key \"a\" is given more than once",
+        ),
+        (
+            r#"{"any": {"@type": "x/y"}}"#,
+            "of a type that this server knows",
+        ),
+        (r#"{"duration": "315576000001s"}"#, "at most 315576000000s"),
+        (
+            r#"{"timestamp": "10000-01-01T00:00:00Z"}"#,
+            "in the years 1 to 9999",
+        ),
+    ] {
+        let specimen = bind::<pb::Specimen>(row, std::iter::empty(), None, body.as_bytes());
+        let error = specimen.unwrap_err().to_string();
+        assert!(error.contains(told), "{body}: {error}");
+    }
+    let get = self::row("ExchangeSpecimen", "GET");
+    let query = |query| {
+        let specimen = bind::<pb::Specimen>(get, std::iter::empty(), Some(query), b"");
+        specimen.unwrap_err().to_string()
+    };
+    assert_eq!(
+        query("empty=x"),
+        "empty: a message cannot be a query parameter"
+    );
+    let inside =
+        "a message cannot be a query parameter; address its fields, as `messageValue.line1`";
+    assert!(
+        query("messageValue=x").ends_with(inside),
+        "{}",
+        query("messageValue=x")
+    );
+    assert!(query("mapString=x").contains("maps, repeated messages and free-form JSON cannot be"));
+}
+
 /// What an `Any` holds may have the name of the field that holds the `Any`.
 #[test]
 fn an_unknown_field_inside_an_any_is_told_of_the_any() {

@@ -6,6 +6,8 @@ use std::fmt;
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::{Map, Value};
 
+use super::collection::key_twice;
+
 /// Any JSON value. A key that comes twice in one object is refused.
 pub struct Buffer(pub Value);
 
@@ -85,10 +87,12 @@ impl<'de> Visitor<'de> for ObjectVisitor {
 
     fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<Self::Value, A::Error> {
         let mut object = Map::new();
-        while let Some((key, Buffer(value))) = pairs.next_entry::<String, _>()? {
-            if object.insert(key, value).is_some() {
-                return Err(de::Error::custom("an object has a key twice"));
+        while let Some(key) = pairs.next_key::<String>()? {
+            if object.contains_key(&key) {
+                return Err(key_twice(&key));
             }
+            let Buffer(value) = pairs.next_value()?;
+            object.insert(key, value);
         }
         Ok(object)
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::fmt;
+use std::fmt::{self, Debug};
 use std::marker::PhantomData;
 
 use serde::de::{self, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
@@ -69,9 +69,7 @@ impl<Key: MapKey, T, K: Kind<T>> Kind<BTreeMap<Key, T>> for Map<K> {
                 while let Some(key) = pairs.next_key_seed(KeyText(PhantomData))? {
                     let value = pairs.next_value_seed(Element::<K, T>::new())?;
                     match (map.entry(key), value) {
-                        (Entry::Occupied(_), _) => {
-                            return Err(de::Error::custom("an object has a key twice"));
-                        }
+                        (Entry::Occupied(place), _) => return Err(key_twice(place.key())),
                         (Entry::Vacant(place), Some(value)) => {
                             place.insert(value);
                         }
@@ -95,8 +93,13 @@ impl<Key: MapKey, T, K: Kind<T>> Kind<BTreeMap<Key, T>> for Map<K> {
     }
 }
 
+/// What is said of an object's key that comes a second time.
+pub fn key_twice<E: de::Error>(key: &impl Debug) -> E {
+    E::custom(format_args!("the key {key:?} is given more than once"))
+}
+
 /// A Rust type that protobuf allows as the key of a map; in JSON its text.
-pub trait MapKey: Ord + Serialize {
+pub trait MapKey: Debug + Ord + Serialize {
     /// The key that the text stands for.
     fn parse(text: &str) -> Option<Self>
     where
@@ -222,7 +225,8 @@ mod tests {
     #[test]
     fn a_key_comes_once_and_in_its_own_type() {
         let twice = read::<Map<Number>, BTreeMap<String, i32>>("{\"a\": 1, \"a\": 1}");
-        assert!(twice.unwrap_err().starts_with("an object has a key twice"));
+        let told = "the key \"a\" is given more than once";
+        assert!(twice.unwrap_err().starts_with(told));
         // Two texts for one number are one key.
         assert!(read::<Map<Number>, BTreeMap<i32, i32>>("{\"1\": 1, \"1.0\": 1}").is_err());
         for json in [

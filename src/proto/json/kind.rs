@@ -45,11 +45,11 @@ impl<T: Serialize + de::DeserializeOwned> Kind<T> for Nullable {
     const NULL_IS_A_VALUE: bool = true;
 
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-        T::deserialize(deserializer).map(Some)
+        Plain::read(deserializer)
     }
 
     fn write<S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
-        value.serialize(serializer)
+        Plain::write(value, serializer)
     }
 }
 

@@ -111,7 +111,8 @@ impl<'de> Deserialize<'de> for Any {
         };
         let Some(entry) = lookup(&type_url) else {
             return Err(de::Error::custom(format_args!(
-                "unknown message type {type_url:?}"
+                "unknown message type {type_url:?}; the type URL must end in /package.Message of a type \
+                 that this server knows"
             )));
         };
         let message = match (entry.special, fields.len()) {

@@ -43,8 +43,7 @@ impl Duration {
         duration.is_valid().then_some(duration)
     }
 
-    /// The canonical text, or `None` when out of range or when the signs differ.
-    /// As JSON has it, without the quotes; none where it is out of range.
+    /// The JSON text without quotes; `None` if out of range or the signs differ.
     pub(crate) fn text(&self) -> Option<ShortText> {
         if !self.is_valid() {
             return None;
@@ -83,7 +82,7 @@ impl<'de> Deserialize<'de> for Duration {
             type Value = Duration;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a duration in seconds such as \"1.5s\"")
+                formatter.write_str("a duration such as \"1.5s\", at most 315576000000s")
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Duration, E> {

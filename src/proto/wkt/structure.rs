@@ -1,13 +1,12 @@
 //! `google.protobuf.Struct`, `Value`, `ListValue` and `NullValue`: any JSON, as itself.
 
 use std::collections::BTreeMap;
-use std::collections::btree_map::Entry;
 use std::fmt;
 
 use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Error as _, Serialize, Serializer};
 
-use crate::proto::json::{LIST_VALUE, VALUE};
+use crate::proto::json::{self, Kind as _, LIST_VALUE, VALUE};
 
 /// A JSON object.
 #[derive(Clone, PartialEq, prost::Message)]
@@ -107,30 +106,8 @@ impl Serialize for Value {
 
 impl<'de> Deserialize<'de> for Struct {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct StructVisitor;
-
-        impl<'de> Visitor<'de> for StructVisitor {
-            type Value = Struct;
-
-            fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("an object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut pairs: A) -> Result<Struct, A::Error> {
-                let mut fields = BTreeMap::new();
-                while let Some(key) = pairs.next_key::<String>()? {
-                    match fields.entry(key) {
-                        Entry::Vacant(place) => place.insert(pairs.next_value()?),
-                        Entry::Occupied(_) => {
-                            return Err(de::Error::custom("an object has a key twice"));
-                        }
-                    };
-                }
-                Ok(Struct { fields })
-            }
-        }
-
-        deserializer.deserialize_map(StructVisitor)
+        let fields = json::Map::<json::Nullable>::read(deserializer)?.unwrap_or_default();
+        Ok(Self { fields })
     }
 }
 
@@ -266,7 +243,7 @@ mod tests {
     fn a_key_comes_once() {
         let error = value("{\"a\":{\"b\":1,\"c\":2,\"b\":1}}").unwrap_err();
         assert!(
-            error.starts_with("an object has a key twice at line 1"),
+            error.starts_with("the key \"b\" is given more than once at line 1"),
             "{error}"
         );
     }

@@ -228,7 +228,9 @@ impl<'de> Deserialize<'de> for Timestamp {
             type Value = Timestamp;
 
             fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-                formatter.write_str("a timestamp such as \"2026-01-31T23:59:59.5Z\"")
+                formatter.write_str(
+                    "a timestamp such as \"2026-01-31T23:59:59.5Z\", in the years 1 to 9999",
+                )
             }
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Timestamp, E> {
