@@ -293,7 +293,9 @@ mod tests {
         let mut leases = Leases::new(Purpose::Both);
         let held = lease("two").granted(Arc::from("rpi4-01"), Timestamp::new(100, 0));
         let ended = lease("one").released(Timestamp::new(50, 0));
-        [lease("three"), held, ended].map(|lease| leases.put(&Arc::new(lease)));
+        for lease in [lease("three"), held, ended] {
+            leases.put(&Arc::new(lease));
+        }
         let seen = |leases: &Leases| {
             let by_name = leases.by_name().into_iter().cloned().collect::<Vec<_>>();
             let moments = [0, 1_000].map(|kept| leases.next_moment(Duration::from_seconds(kept)));
