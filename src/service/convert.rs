@@ -174,13 +174,15 @@ pub fn update(
         Some(client) => Some(transfer(&name, &client)?),
         None => None,
     };
-    // `*` on an immutable field that is not there means "as it is": it cannot be emptied anyway.
-    let sent = |path: &str, present: bool| present && masked(path, present);
+    // An immutable field that the mask names was sent, empty or not. One that is empty and meant by `*`
+    // alone stays as it is: `*` says nothing of it in particular.
+    let sent = |path: &str, present: bool| {
+        paths.iter().any(|named| named == path) || (present && masked(path, true))
+    };
+    let exporter_name = lease.exporter_name.unwrap_or_default();
     let unchanged = Unchanged {
         selector: sent("selector", !lease.selector.is_empty()).then_some(lease.selector),
-        exporter_name: lease
-            .exporter_name
-            .filter(|name| sent("exporter_name", !name.is_empty())),
+        exporter_name: sent("exporter_name", !exporter_name.is_empty()).then_some(exporter_name),
         allow_disabled: sent("allow_disabled", lease.allow_disabled)
             .then_some(lease.allow_disabled),
         tags: sent("tags", !lease.tags.is_empty()).then(|| lease.tags.into_iter().collect()),

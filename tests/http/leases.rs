@@ -198,6 +198,51 @@ async fn a_patch_changes_what_it_names() {
         .refused(400, 3, "INVALID_UPDATE_MASK", "colour");
 }
 
+/// Rule D13, AIP-203: empty is a change too, unless it was empty before.
+#[tokio::test]
+async fn what_cannot_be_changed_cannot_be_emptied() {
+    let gateway = Gateway::demo().await;
+    let full = r#"{"selector": "board=rpi4", "exporterName": "rpi4-01", "allowDisabled": true,
+        "tags": {"a": "b"}, "context": {"a": "b"}, "duration": "60s"}"#;
+    let full = path(&gateway.lease(full).await);
+    let bare = r#"{"exporterName": "rpi5-01", "duration": "60s"}"#;
+    let bare = path(&gateway.lease(bare).await);
+    let emptied = [
+        (r#"{"selector": ""}"#, "selector"),
+        (r#"{"selector": null}"#, "selector"),
+        (r#"{"exporterName": ""}"#, "exporterName"),
+        (r#"{"allowDisabled": false}"#, "allowDisabled"),
+        (r#"{"tags": {}}"#, "tags"),
+        (r#"{"context": {}}"#, "context"),
+    ];
+    for (body, field) in emptied {
+        let answers = [
+            gateway.json("PATCH", &full, body).await,
+            gateway
+                .json("PATCH", &format!("{full}?updateMask={field}"), "{}")
+                .await,
+        ];
+        for answer in answers {
+            let error = answer.refused(400, 3, "FIELD_IMMUTABLE", "immutable after creation");
+            assert_eq!(
+                error["details"][1]["fieldViolations"][0]["field"],
+                format!("lease.{field}")
+            );
+        }
+        if field != "exporterName" {
+            let unchanged = gateway.json("PATCH", &bare, body).await;
+            assert_eq!(unchanged.status, 200, "{unchanged:?}");
+        }
+    }
+    // Who says "everything" means nothing of what is not there.
+    let all = format!("{full}?updateMask=*");
+    let whole = gateway.json("PATCH", &all, r#"{"duration": "90s"}"#).await;
+    assert_eq!(whole.value()["duration"], "90s", "{whole:?}");
+    let other = r#"{"duration": "90s", "tags": {"a": "c"}}"#;
+    let changed = gateway.json("PATCH", &all, other).await;
+    changed.refused(400, 3, "FIELD_IMMUTABLE", "tags");
+}
+
 #[tokio::test]
 async fn a_stale_etag_is_refused() {
     let gateway = Gateway::demo().await;
