@@ -191,6 +191,7 @@ async fn create(store: &Store, index: usize) -> f64 {
         duration: Some(Duration::from_seconds(1_800)),
         tags: Labels::default(),
         context: Labels::default(),
+        if_revision: None,
     });
     let started = Instant::now();
     store.submit(create).await.unwrap();

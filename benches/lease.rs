@@ -325,6 +325,7 @@ impl Lab {
                 ("job".to_owned(), "nightly".to_owned()),
             ]),
             context: Labels::new(),
+            if_revision: None,
         })
     }
 

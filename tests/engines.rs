@@ -177,6 +177,7 @@ fn create_for(id: &str, duration: Duration) -> Command {
         duration: Some(duration),
         tags: Labels::default(),
         context: Labels::default(),
+        if_revision: None,
     })
 }
 

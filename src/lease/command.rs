@@ -80,6 +80,8 @@ pub struct CreateLease {
     pub duration: Option<Duration>,
     pub tags: Labels,
     pub context: Labels,
+    /// What a lease of this name, if there is one, has to be (rule K20).
+    pub if_revision: Option<Box<Revisions>>,
 }
 
 /// Sections K and L. A field that is `None` is not in the update mask; `Some(None)` clears it.
@@ -133,14 +135,22 @@ pub struct Revisions {
     pub one_of: Option<Vec<u64>>,
     /// None of these (If-None-Match).
     pub none_of: Vec<u64>,
+    /// None at all: there must be no such lease (`If-None-Match: *`).
+    pub none: bool,
 }
 
 impl Revisions {
     /// It is meant for this one.
     #[must_use]
     pub fn include(&self, revision: u64) -> bool {
-        let is_among = |list: &Vec<u64>| list.contains(&revision);
-        self.one_of.as_ref().is_none_or(is_among) && !is_among(&self.none_of)
+        let is_wanted = |list: &Vec<u64>| list.contains(&revision);
+        self.one_of.as_ref().is_none_or(is_wanted) && !self.rule_out(revision)
+    }
+
+    /// It must not be this one.
+    #[must_use]
+    pub fn rule_out(&self, revision: u64) -> bool {
+        self.none || self.none_of.contains(&revision)
     }
 }
 
@@ -148,7 +158,7 @@ impl From<u64> for Revisions {
     fn from(revision: u64) -> Self {
         Self {
             one_of: Some(vec![revision]),
-            none_of: vec![],
+            ..Self::default()
         }
     }
 }

@@ -123,10 +123,14 @@ fn own_lease<'a>(
 
 /// Rule K20.
 fn check_revision(lease: &Lease, wanted: Option<&Revisions>) -> Result<(), Refusal> {
-    if wanted.is_none_or(|wanted| wanted.include(lease.revision)) {
+    let Some(wanted) = wanted.filter(|wanted| !wanted.include(lease.revision)) else {
         return Ok(());
-    }
-    let message = format!("lease {} has changed since it was read", lease.name.id);
+    };
+    let what = match wanted.rule_out(lease.revision) {
+        true => "is there in an edition that the request rules out",
+        false => "has changed since it was read",
+    };
+    let message = format!("lease {} {what}", lease.name.id);
     Err(Refusal::new(Code::Aborted, ETAG_MISMATCH, message))
 }
 

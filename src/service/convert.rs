@@ -142,6 +142,7 @@ pub fn create(
         duration: span("lease.duration", lease.duration)?,
         tags: lease.tags.into_iter().collect(),
         context: lease.context.into_iter().collect(),
+        if_revision: None,
     })
 }
 

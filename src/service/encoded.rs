@@ -199,6 +199,7 @@ mod tests {
             duration: Some(Duration::from_seconds(60)),
             tags: Labels::new(),
             context: Labels::from(misleading),
+            if_revision: None,
         }
     }
 

@@ -133,6 +133,7 @@ impl Clients {
         let caller = caller.clone();
         let client = caller.client.clone();
         let wait = Wait::of(request.metadata(), self.longest_wait);
+        let if_revision = refusal::if_new(request.metadata())?;
         let request = request.into_inner();
         let lease = request.lease.ok_or_else(lease_required)?;
         let named = !request.lease_id.is_empty();
@@ -144,7 +145,8 @@ impl Clients {
         };
         let name = Name::new(namespace, id);
         call::note_lease(&name);
-        let command = convert::create(name, named, client, lease)?;
+        let mut command = convert::create(name, named, client, lease)?;
+        command.if_revision = if_revision;
         Ok((command, caller, wait))
     }
 

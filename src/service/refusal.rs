@@ -70,16 +70,26 @@ pub fn stopping() -> Fault {
     Fault::new(Code::Unavailable, "STOPPING", message).with_retry(1)
 }
 
+/// The same for what is not there yet, so that `If-Match` cannot hold.
+///
+/// # Errors
+/// ABORTED where it is sent; as [`if_revision`].
+pub fn if_new(metadata: &MetadataMap) -> Result<Option<Box<Revisions>>, Fault> {
+    let revisions = if_revision(metadata)?;
+    if metadata.contains_key(IF_MATCH) {
+        let message = "If-Match insists on a lease that is there, and this one is to be created";
+        return Err(Fault::new(Code::Aborted, lease::ETAG_MISMATCH, message));
+    }
+    Ok(revisions)
+}
+
 /// The revisions that `If-Match` and `If-None-Match` leave for a change; none where they insist on nothing
 /// (rule K20; RFC 9110, section 13.1). An ETag that is not of this server's making matches nothing.
 ///
 /// # Errors
 /// INVALID_ARGUMENT where a header holds no list of ETags.
 pub fn if_revision(metadata: &MetadataMap) -> Result<Option<Box<Revisions>>, Fault> {
-    let (wanted, unwanted) = (
-        tags(metadata, "if-match")?,
-        tags(metadata, "if-none-match")?,
-    );
+    let (wanted, unwanted) = (tags(metadata, IF_MATCH)?, tags(metadata, IF_NONE_MATCH)?);
     if wanted.is_none() && unwanted.is_none() {
         return Ok(None);
     }
@@ -94,14 +104,16 @@ pub fn if_revision(metadata: &MetadataMap) -> Result<Option<Box<Revisions>>, Fau
     }
     match unwanted {
         None => {}
-        // There must be no such lease at all.
-        Some(Tags::Any) => revisions.one_of = Some(vec![]),
+        Some(Tags::Any) => revisions.none = true,
         Some(Tags::These(tags)) => {
             revisions.none_of = tags.iter().filter_map(Tag::revision).collect();
         }
     }
     Ok(Some(Box::new(revisions)))
 }
+
+const IF_MATCH: &str = "if-match";
+const IF_NONE_MATCH: &str = "if-none-match";
 
 /// What such a header names.
 enum Tags<'a> {
@@ -130,9 +142,13 @@ fn tags<'a>(metadata: &'a MetadataMap, name: &'static str) -> Result<Option<Tags
             return Ok(Some(Tags::Any));
         }
         tags.extend(listed(line).ok_or_else(|| {
-            let message =
-                format!("{name} takes ETags as they were given, such as \"42\", not {line}");
-            Fault::invalid_argument("INVALID_ETAG", message)
+            let description = format!("takes ETags as they were given, such as \"42\", not {line}");
+            Fault::invalid_argument("INVALID_ETAG", format!("{name} {description}")).with_violation(
+                Violation {
+                    field: name.to_owned(),
+                    description,
+                },
+            )
         })?);
     }
     Ok((!tags.is_empty()).then_some(Tags::These(tags)))

@@ -29,7 +29,7 @@ impl Condition {
         (!wanted.is_empty()).then_some(Self(wanted))
     }
 
-    /// The requester has what this ETag stands for.
+    /// The requester has what this ETag stands for, or wants nothing that is there (`*`; section 13.1.2).
     ///
     /// # Errors
     /// 412 where it insists on something else (section 13.1.1).
@@ -39,7 +39,7 @@ impl Condition {
             let fault = Fault::new(Code::Aborted, "ETAG_MISMATCH", message);
             return Err(Rejection::new(StatusCode::PRECONDITION_FAILED, fault));
         }
-        Ok(etag.is_some() && self.names(&header::IF_NONE_MATCH, etag, false))
+        Ok(self.names(&header::IF_NONE_MATCH, etag, false))
     }
 
     /// The header names this ETag, or any. Compared strongly, a weak tag is equal to none (section
@@ -125,10 +125,12 @@ mod tests {
     }
 
     #[test]
-    fn without_a_tag_everything_is_news() {
-        let mut headers = HeaderMap::new();
-        headers.append(header::IF_NONE_MATCH, HeaderValue::from_static("*"));
-        assert!(!Condition(headers).is_known(None).unwrap());
+    fn without_a_tag_everything_is_news_but_to_who_has_any() {
+        for (tags, is_known) in [("\"7\"", false), ("*", true)] {
+            let mut headers = HeaderMap::new();
+            headers.append(header::IF_NONE_MATCH, HeaderValue::from_static(tags));
+            assert_eq!(Condition(headers).is_known(None).unwrap(), is_known);
+        }
     }
 
     #[test]

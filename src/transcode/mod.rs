@@ -256,14 +256,14 @@ where
     let answer = move |reply: tonic::Response<R>| {
         let (metadata, message, mut extensions) = reply.into_parts();
         let headers = told(metadata::response(metadata), format);
-        if let Some(events) = extensions.remove::<Events>().filter(|_| is_followed) {
-            return Ok(response(headers, format.name, events.into_body(deadline)));
-        }
-        if !format.or_json {
-            let what = "a method whose route can be followed gave no events";
-            return Err(Rejection::internal(what, binding.rpc));
-        }
         with_preconditions(condition.as_ref(), headers, |headers| {
+            if let Some(events) = extensions.remove::<Events>().filter(|_| is_followed) {
+                return Ok(response(headers, format.name, events.into_body(deadline)));
+            }
+            if !format.or_json {
+                let what = "a method whose route can be followed gave no events";
+                return Err(Rejection::internal(what, binding.rpc));
+            }
             let json = json.write(binding, &message)?;
             Ok(response(headers, negotiate::JSON, json.into()))
         })

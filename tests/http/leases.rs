@@ -308,6 +308,56 @@ async fn a_stale_etag_is_refused() {
     assert_eq!(send("DELETE", "if-match", &either).await.status, 200);
 }
 
+/// RFC 9110, section 13.1: what is to be created is not there to have an ETag.
+#[tokio::test]
+async fn a_create_has_preconditions_too() {
+    let gateway = Gateway::demo().await;
+    let create = async |query: &str, header: &str, tags: &str| {
+        let request = gateway.request("POST", &format!("{LEASES}{query}"));
+        let request = request.header("content-type", "application/json");
+        let request = request.body(r#"{"selector": "board=rpi4", "duration": "60s"}"#);
+        crate::harness::answer(request.header(header, tags)).await
+    };
+    for tags in ["*", "\"7\""] {
+        for query in ["", "?leaseId=a"] {
+            let refused = create(query, "if-match", tags).await;
+            refused.refused(412, 10, "ETAG_MISMATCH", "is to be created");
+        }
+    }
+    let error = create("", "if-none-match", "7").await;
+    let error = error.refused(400, 3, "INVALID_ETAG", "if-none-match takes ETags");
+    assert_eq!(
+        error["details"][1]["fieldViolations"][0]["field"],
+        "if-none-match"
+    );
+    let first = create("?leaseId=a", "if-none-match", "*").await;
+    assert_eq!(first.status, 200, "{first:?}");
+    for tags in ["*", first.header("etag")] {
+        let again = create("?leaseId=a", "if-none-match", tags).await;
+        again.refused(412, 10, "ETAG_MISMATCH", "lease a is there");
+    }
+    let replayed = create("?leaseId=a", "if-none-match", "\"7\"").await;
+    assert_eq!(replayed.status, 200, "{replayed:?}");
+    assert_eq!(create("", "if-none-match", "*").await.status, 200);
+}
+
+/// A list has no ETag, but it is there; and so is a stream.
+#[tokio::test]
+async fn what_has_no_etag_has_preconditions_too() {
+    let gateway = Gateway::demo().await;
+    for accept in ["application/json", "text/event-stream"] {
+        let get = async |header: &str, tags: &str| {
+            let request = gateway.request("GET", LEASES).header("accept", accept);
+            let response = request.header(header, tags).send().await.unwrap();
+            response.status().as_u16()
+        };
+        assert_eq!(get("if-match", "\"7\"").await, 412, "{accept}");
+        assert_eq!(get("if-match", "*").await, 200, "{accept}");
+        assert_eq!(get("if-none-match", "*").await, 304, "{accept}");
+        assert_eq!(get("if-none-match", "\"7\"").await, 200, "{accept}");
+    }
+}
+
 #[tokio::test]
 async fn a_lease_with_an_id_can_be_asked_for_twice() {
     let gateway = Gateway::demo().await;

@@ -185,6 +185,7 @@ impl Actor {
             duration,
             tags,
             context: Labels::new(),
+            if_revision: None,
         }
     }
 

@@ -307,11 +307,11 @@ impl Play {
                 "old" => (present() - 1).into(),
                 "either" => Revisions {
                     one_of: Some(vec![present() - 1, present()]),
-                    none_of: vec![],
+                    ..Revisions::default()
                 },
                 "other" => Revisions {
-                    one_of: None,
                     none_of: vec![present()],
+                    ..Revisions::default()
                 },
                 _ => panic!("if={text}: now, old, either or other?"),
             })
@@ -504,6 +504,12 @@ fn create(step: &Step) -> Command {
         duration: step.option("for").map(span),
         tags: labels(step, "tag:"),
         context: labels(step, "context:"),
+        if_revision: step.has("if-new").then(|| {
+            Box::new(Revisions {
+                none: true,
+                ..Revisions::default()
+            })
+        }),
     })
 }
 

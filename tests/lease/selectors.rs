@@ -140,6 +140,7 @@ fn created(selector: &str) -> Result<(String, World), String> {
         duration: Some(seconds(60)),
         tags: Labels::new(),
         context: Labels::new(),
+        if_revision: None,
     });
     world.submit(&create).map_err(|refusal| refusal.message)?;
     let selector = world.lease("lease").unwrap().selector.to_string();

@@ -13,7 +13,7 @@ use super::super::record::{Change, Lease};
 use super::super::selector::Selector;
 use super::super::time::Timestamp;
 use super::window::Window;
-use super::{approve, put};
+use super::{approve, check_revision, put};
 
 /// The most entries a context may have, and the most characters in each key and value (rules
 /// D14-D16).
@@ -44,6 +44,7 @@ pub(super) fn create(
 
     let lease = lease(book, now, create, selector, exporter_name, window);
     if let Some(present) = book.lease(&create.name) {
+        check_revision(present, create.if_revision.as_deref())?;
         let is_replay = create.named && !present.has_ended(now) && asks_the_same(present, &lease);
         return if is_replay {
             Ok(Vec::new())

@@ -33,6 +33,7 @@ async fn create(store: &Store, id: &str) -> Name {
         duration: Some(Span::from_seconds(60)),
         tags: Default::default(),
         context: Default::default(),
+        if_revision: None,
     };
     store.submit(Command::CreateLease(create)).await.unwrap();
     name
