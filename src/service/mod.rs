@@ -424,10 +424,14 @@ impl ClientService for Clients {
         let rotated = spawn_blocking(move || tokens.rotate(&identity, &client, now)).await;
         let issued = rotated.map_err(|_| refusal::stopping())??;
         tracing::info!(client = %caller.client, %namespace, id = issued.id, "a token was rotated");
-        Ok(Response::new(pb::RotateTokenResponse {
+        let mut response = Response::new(pb::RotateTokenResponse {
             token: issued.token,
             expiry: Some(convert::timestamp(issued.ends)),
-        }))
+        });
+        // A token is in no cache, as RFC 6749, section 5.1, wants it.
+        let no_store = MetadataValue::from_static("no-store");
+        response.metadata_mut().insert("cache-control", no_store);
+        Ok(response)
     }
 }
 

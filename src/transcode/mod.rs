@@ -40,7 +40,7 @@ use axum::body::Body as HttpBody;
 use axum::response::{IntoResponse, Response};
 use futures_util::{FutureExt, Stream};
 use http::request::Parts;
-use http::{HeaderMap, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body::Body as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -363,8 +363,15 @@ fn told(mut headers: HeaderMap, format: Format) -> HeaderMap {
     headers
 }
 
+/// Whether proxies such as nginx may hold an answer back until there is more of it.
+const ACCEL_BUFFERING: HeaderName = HeaderName::from_static("x-accel-buffering");
+
 fn response(mut headers: HeaderMap, format: &'static str, body: HttpBody) -> Response {
     headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(format));
+    if format == negotiate::SSE {
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-cache"));
+        headers.insert(ACCEL_BUFFERING, HeaderValue::from_static("no"));
+    }
     let mut response = Response::new(body);
     *response.headers_mut() = headers;
     response

@@ -188,6 +188,7 @@ async fn a_rotated_token_takes_the_place_of_the_old_one() {
         .json("POST", "/v1/namespaces/lab/rotate-token", "{}")
         .await;
     assert_eq!(rotated.status, 200, "{rotated:?}");
+    assert_eq!(rotated.header("cache-control"), "no-store");
     let value = rotated.value();
     assert!(value["expiry"].is_string(), "{value}");
     let new = gateway.as_holder_of(value["token"].as_str().unwrap());

@@ -34,6 +34,8 @@ impl Watch {
         let response = request.send().await.unwrap();
         assert_eq!(response.status(), 200, "{response:?}");
         assert_eq!(response.headers()["content-type"], "text/event-stream");
+        assert_eq!(response.headers()["cache-control"], "no-cache");
+        assert_eq!(response.headers()["x-accel-buffering"], "no");
         Self {
             response,
             text: String::new(),
