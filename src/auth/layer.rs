@@ -353,15 +353,15 @@ fn refuse(fault: Fault, form: Form) -> Response {
     response
 }
 
-/// What to do about it (RFC 6750, section 3): who has shown no token is only told that one is asked
-/// for. None where a token is not what is wrong.
+/// What to do about it (RFC 6750, section 3): who has shown no token, or shows something else, is only
+/// told that one is asked for (section 3.1; `invalid_request` would be 400). None where a token is not what is
+/// wrong.
 fn challenge(fault: &Fault) -> Option<HeaderValue> {
     if fault.code() != Code::Unauthenticated {
         return None;
     }
     let error = match fault.reason() {
-        "TOKEN_MISSING" => "",
-        "AUTHORIZATION_MALFORMED" => ", error=\"invalid_request\"",
+        "TOKEN_MISSING" | "AUTHORIZATION_MALFORMED" => "",
         _ => ", error=\"invalid_token\"",
     };
     let description = if error.is_empty() {

@@ -13,8 +13,7 @@ use crate::transcode::REQUEST_ID;
 const MAX_AGE: Duration = Duration::from_secs(60 * 60);
 
 /// The layer that lets pages of these origins in, such as `https://lab.example.com`; `*` is all.
-/// None where there are none. It answers every OPTIONS itself, so one that asks for no permission must
-/// not come here: that is answered with `Allow`.
+/// None where there are none. It answers every OPTIONS itself.
 pub fn cors(origins: &[String]) -> Option<CorsLayer> {
     (!origins.is_empty()).then(|| layer(origins))
 }

@@ -26,7 +26,7 @@ use super::identify::identify;
 use super::lingering::Lingering;
 use super::metrics;
 use super::observer::Observer;
-use super::refusals::{too_many_headers, url_too_long};
+use super::refusals::{no_path, too_many_headers, url_too_long};
 use super::rest::Rest;
 use super::routes::note_other_rpc;
 use super::signs::Signs;
@@ -97,7 +97,7 @@ impl Gateway {
         };
         let cross_origin = cors.map(|cors| {
             let plain = Arc::new(ways(None));
-            let plain = tower::service_fn(move |request| plain.answer(request));
+            let plain = tower::service_fn(move |request| plain.answer(unmasked(request)));
             BoxCloneSyncService::new(cors.layer(plain))
         });
         Self(Arc::new(ways(cross_origin)))
@@ -110,13 +110,8 @@ impl Ways {
     fn answer(&self, request: Request<Body>) -> Way {
         let headers = request.headers();
         let signs = Signs::of(headers);
-        // An OPTIONS that asks for no permission wants to know what is possible here.
-        let asks_nothing = request.method() == Method::OPTIONS
-            && !headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-        if let Some(cross_origin) = &self.cross_origin
-            && !asks_nothing
-        {
-            return Either::Right(Box::pin(cross_origin.clone().oneshot(request)));
+        if let Some(cross_origin) = &self.cross_origin {
+            return Either::Right(Box::pin(cross_origin.clone().oneshot(masked(request))));
         }
         if let Some(rejection) = self.unfit(&request, signs) {
             let is_rpc = self.rest.is_call_of_grpc(&request);
@@ -149,6 +144,9 @@ impl Ways {
             ..
         } = self.limits;
         let uri = request.uri();
+        if uri.path().is_empty() {
+            return Some(no_path());
+        }
         let asked = uri.query().unwrap_or_default().len();
         if asked > query {
             return Some(url_too_long("query of the URL", query));
@@ -167,6 +165,32 @@ impl Ways {
         let is_too_much = self.load.is_full() && !is_excepted();
         is_too_much.then(|| overloaded("as many requests as it takes are under way").into())
     }
+}
+
+/// An OPTIONS on its way past a layer that would answer it.
+#[derive(Clone)]
+struct Masked;
+
+/// The layer for pages of other origins takes every OPTIONS for a browser's question. One that asks for no
+/// permission wants to know what is possible here, and goes past it as a GET.
+fn masked(mut request: Request<Body>) -> Request<Body> {
+    let asks_nothing = request.method() == Method::OPTIONS
+        && !request
+            .headers()
+            .contains_key(ACCESS_CONTROL_REQUEST_METHOD);
+    if asks_nothing {
+        *request.method_mut() = Method::GET;
+        request.extensions_mut().insert(Masked);
+    }
+    request
+}
+
+/// The request as it came.
+fn unmasked(mut request: Request<Body>) -> Request<Body> {
+    if request.extensions_mut().remove::<Masked>().is_some() {
+        *request.method_mut() = Method::OPTIONS;
+    }
+    request
 }
 
 /// The refusal in the form that its receiver speaks.

@@ -5,36 +5,54 @@ use std::time::Duration;
 
 use axum::extract::Request;
 use axum::middleware::Next;
-use axum::response::{IntoResponse, Response};
+use axum::response::Response;
 use http::{HeaderMap, Method, header};
 use prost::Message as _;
 use tonic::{Code, Status};
 
 use super::refusals::not_grpc;
 use crate::call;
-use crate::fault;
+use crate::fault::{self, Fault};
 use crate::proto::google::rpc;
 use crate::transcode::{Deadline, wrong_method};
 
-/// The request is a gRPC call: a POST of `application/grpc`, whatever encodes the messages (gRPC over
-/// HTTP/2, "Requests"). gRPC-Web is something else.
+/// The request is a gRPC call: a POST of `application/grpc`, whose messages are encoded as protobuf has
+/// them (gRPC over HTTP/2, "Requests"). gRPC-Web is something else.
 pub fn is_grpc<B>(request: &http::Request<B>) -> bool {
     let kind = request.headers().get(header::CONTENT_TYPE);
     let rest = kind.and_then(|kind| kind.as_bytes().strip_prefix(b"application/grpc"));
+    let rest = rest.map(|rest| rest.strip_prefix(b"+proto").unwrap_or(rest));
     request.method() == Method::POST
-        && rest.is_some_and(|rest| matches!(rest.first(), None | Some(b'+' | b';')))
+        && rest.is_some_and(|rest| matches!(rest.first(), None | Some(b';')))
+}
+
+/// What is answered to a call of an rpc that there is not.
+pub fn unknown_rpc(path: &str) -> Response {
+    let message = format!("there is no rpc {path}");
+    let fault = Fault::new(Code::Unimplemented, "UNKNOWN_RPC", message);
+    let mut response = Status::from(fault).into_http();
+    tell_request_id(response.headers_mut());
+    response
 }
 
 /// Refuses what is not gRPC on a path that is: tonic looks at neither the method nor the content
-/// type, and a web page of any origin may send text without asking first.
+/// type, and a web page of any origin may send text without asking first. Of an rpc that a service
+/// lacks tonic says only that it is UNIMPLEMENTED, so it is told here.
 pub async fn only(request: Request, next: Next) -> Response {
     if request.method() != Method::POST {
         return wrong_method(request.method(), request.uri().path(), &["POST"]);
     }
     if !is_grpc(&request) {
-        return not_grpc().into_response();
+        return not_grpc();
     }
-    next.run(request).await
+    let path = request.uri().path().to_owned();
+    let response = next.run(request).await;
+    let headers = response.headers();
+    let is_bare = !headers.contains_key("grpc-message");
+    match headers.get(Status::GRPC_STATUS) {
+        Some(code) if is_bare && code == "12" => unknown_rpc(&path),
+        _ => response,
+    }
 }
 
 /// A call, but for no longer than its `grpc-timeout` allows, and `longest` at most.

@@ -68,11 +68,13 @@ fn panicked() -> Response {
     Rejection::from(fault).into_response()
 }
 
-/// The id that came with a request; one that cannot be used is taken out of it.
+/// The id that came with a request; one that cannot be used is taken out of it, and so are several.
 fn brought(request: &mut Request<Body>) -> Option<HeaderValue> {
     let headers = request.headers_mut();
-    let id = headers.get(REQUEST_ID)?;
-    if !id.is_empty() && id.len() <= LONGEST && id.to_str().is_ok() {
+    let mut ids = headers.get_all(REQUEST_ID).iter();
+    let id = ids.next()?;
+    let is_one = ids.next().is_none();
+    if is_one && !id.is_empty() && id.len() <= LONGEST && id.to_str().is_ok() {
         return Some(id.clone());
     }
     headers.remove(REQUEST_ID);

@@ -1,7 +1,7 @@
 //! What the server refuses by itself, and what HTTP has words for that a `google.rpc.Code` has not: the
 //! transcoder knows the codes alone.
 
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, header};
 
 use super::packing::CODINGS;
@@ -24,11 +24,21 @@ pub fn too_many_headers(limit: usize) -> Rejection {
     Rejection::new(StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE, fault)
 }
 
-/// 415: what came to a path of gRPC is not gRPC (gRPC over HTTP/2, "Content-Type").
-pub fn not_grpc() -> Rejection {
+/// 415: what came to a path of gRPC is not gRPC (gRPC over HTTP/2, "Content-Type"; RFC 9110, section
+/// 15.5.16).
+pub fn not_grpc() -> Response {
     let message = "this path speaks gRPC; send it with `Content-Type: application/grpc`";
     let fault = Fault::invalid_argument("UNSUPPORTED_MEDIA_TYPE", message);
-    Rejection::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, fault)
+    let rejection = Rejection::new(StatusCode::UNSUPPORTED_MEDIA_TYPE, fault);
+    let accept = [(header::ACCEPT, "application/grpc")];
+    (accept, rejection).into_response()
+}
+
+/// 400: the request is for no path of this server (RFC 9112, section 3.2): a proxy is asked for another
+/// host so, or somebody forgot the slash.
+pub fn no_path() -> Rejection {
+    let message = "the request is for no path; one begins with `/`";
+    Fault::invalid_argument("INVALID_TARGET", message).into()
 }
 
 /// Says a refusal as HTTP does: 412 where a condition does not hold, 408 where a body takes too long

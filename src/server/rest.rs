@@ -5,12 +5,10 @@ use std::borrow::Borrow;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
 use http::Request;
-use tonic::{Code, Status};
 
-use super::grpc::is_grpc;
+use super::grpc::{is_grpc, unknown_rpc};
 use super::routes;
 use crate::auth::{AuthLayer, Guarded};
-use crate::fault::Fault;
 use crate::transcode::{Answer, Rejection, Transcoder};
 
 /// Answers what a row declares, and refuses everything else; clones share it.
@@ -54,9 +52,7 @@ impl Rest {
     pub fn refuse(&self, request: &Request<Body>) -> Response {
         if self.is_call_of_grpc(request) {
             routes::note_other_rpc();
-            let message = format!("there is no rpc {}", request.uri().path());
-            let fault = Fault::new(Code::Unimplemented, "UNKNOWN_RPC", message);
-            return Status::from(fault).into_http();
+            return unknown_rpc(request.uri().path());
         }
         self.transcoder.refuse(request)
     }

@@ -66,6 +66,32 @@ async fn a_call_ends_in_time_and_says_which_it_was() {
 }
 
 #[tokio::test]
+async fn an_rpc_that_there_is_not_is_told_of() {
+    let gateway = Gateway::demo().await;
+    for service in [
+        "jumpstarter.client.v1.ClientService",
+        "grpc.health.v1.Health",
+        "jumpstarter.client.v1.NoService",
+    ] {
+        let path = format!("/{service}/Nope");
+        let request = gateway.request("POST", &path).body(vec![0; 5]);
+        let answer = answer(request.header("content-type", "application/grpc")).await;
+        let status = tonic::Status::from_header_map(&answer.headers).unwrap();
+        assert_eq!(
+            (status.code(), status.message()),
+            (
+                Code::Unimplemented,
+                format!("there is no rpc {path}").as_str()
+            )
+        );
+        let details = String::from_utf8_lossy(status.details()).into_owned();
+        for part in ["UNKNOWN_RPC", answer.header("x-request-id")] {
+            assert!(details.contains(part), "{part} is not in {details}");
+        }
+    }
+}
+
+#[tokio::test]
 async fn a_grpc_client_leases_what_rest_sees() {
     let gateway = Gateway::demo().await;
     let mut client = ClientServiceClient::new(channel(&gateway).await);

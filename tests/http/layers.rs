@@ -184,6 +184,12 @@ async fn every_request_has_an_id() {
     )
     .await;
     assert_eq!(long.header("x-request-id").len(), 36, "{long:?}");
+    let request = gateway.request("GET", "/healthz");
+    let twice = request
+        .header("x-request-id", "a")
+        .header("x-request-id", "b");
+    let twice = answer(twice).await;
+    assert_eq!(twice.header("x-request-id").len(), 36, "{twice:?}");
 }
 
 #[tokio::test]
@@ -352,4 +358,11 @@ async fn browsers_may_ask_first() {
         (plain.status, plain.header("allow")),
         (204, "GET, HEAD, OPTIONS")
     );
+    for path in [EXPORTERS, "/nope"] {
+        let options = gateway.request("OPTIONS", path);
+        let options = answer(options.header("origin", named[0])).await;
+        let told = ["access-control-allow-origin", "vary"].map(|name| options.header(name));
+        assert_eq!(told[0], named[0], "{options:?}");
+        assert!(told[1].contains("origin"), "{options:?}");
+    }
 }

@@ -238,6 +238,18 @@ async fn a_body_that_says_it_is_too_long_is_not_asked_for() {
     }
 }
 
+/// RFC 9112, section 3.2.
+#[tokio::test]
+async fn a_request_is_for_a_path() {
+    let gateway = Gateway::demo().await;
+    for line in ["GET v1", "CONNECT x:80"] {
+        let request = format!("{line} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+        let answer = raw(&gateway, &request).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{line}: {answer}");
+        assert!(answer.contains("\"INVALID_TARGET\""), "{line}: {answer}");
+    }
+}
+
 #[tokio::test]
 async fn a_request_is_for_one_host() {
     let gateway = Gateway::demo().await;

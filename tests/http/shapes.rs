@@ -47,6 +47,8 @@ async fn what_calls_itself_grpc_is_answered_like_others_where_there_is_a_row() {
     for (kind, is_grpc) in [
         ("application/grpc", true),
         ("application/grpc;a=b", true),
+        ("application/grpc+proto", true),
+        ("application/grpc+json", false),
         ("application/grpc-web", false),
         ("application/grpcfoo", false),
     ] {
@@ -57,12 +59,9 @@ async fn what_calls_itself_grpc_is_answered_like_others_where_there_is_a_row() {
             continue;
         }
         unknown.refused(404, 5, "PATH_NOT_FOUND", "");
-        answer(post("/grpc.health.v1.Health/Check")).await.refused(
-            415,
-            3,
-            "UNSUPPORTED_MEDIA_TYPE",
-            "application/grpc",
-        );
+        let wrong = answer(post("/grpc.health.v1.Health/Check")).await;
+        wrong.refused(415, 3, "UNSUPPORTED_MEDIA_TYPE", "application/grpc");
+        assert_eq!(wrong.header("accept"), "application/grpc");
     }
 }
 
