@@ -179,7 +179,13 @@ fn json_of<'b>(binding: &'static Binding, body: &'b [u8]) -> Result<Option<Json<
 fn parameter<'q>(binding: &Binding, pair: &'q str) -> Result<Entry<'q>, Fault> {
     let (raw_name, raw_value) = pair.split_once('=').unwrap_or((pair, ""));
     let name = form_text(raw_name).map_err(|why| invalid(raw_name.to_owned(), why))?;
-    let path = resolve(binding, &name).map_err(|why| invalid(name.clone().into_owned(), why))?;
+    let path = resolve(binding, &name).map_err(|why| {
+        // How to address what is inside of what the body holds would be no help.
+        let outer = name.split('.').next();
+        let outer = outer.and_then(|outer| binding.request.field(outer));
+        let taken = outer.and_then(|outer| why_not_in_query(binding, &[outer]));
+        invalid(&*name, taken.map_or(why, str::to_owned))
+    })?;
     if let Some(why) = why_not_in_query(binding, &path) {
         return Err(invalid(name.into_owned(), why));
     }

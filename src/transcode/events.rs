@@ -70,9 +70,10 @@ impl Event {
 }
 
 impl Follow {
-    /// What a call says of where to begin.
+    /// What a call says of where to begin; nothing where it says so twice.
     pub(super) fn of<M>(call: &tonic::Request<M>) -> Self {
-        let id = call.metadata().get("last-event-id");
+        let mut ids = call.metadata().get_all("last-event-id").iter();
+        let id = ids.next().filter(|_| ids.next().is_none());
         Self {
             last_event_id: id.and_then(|id| id.to_str().ok()).map(str::to_owned),
         }

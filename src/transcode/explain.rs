@@ -114,10 +114,11 @@ pub fn refusal(
         field: shortened(field.into(), 4 * LONGEST_NAME),
         description: shortened(description.into(), 40 * LONGEST_NAME),
     };
-    let message = match violation.field.as_str() {
-        "" => violation.description.clone(),
-        field => format!("{field}: {}", violation.description),
-    };
+    if violation.field.is_empty() {
+        // It is about the body as a whole, and a violation without a field names nothing.
+        return Fault::invalid_argument(reason, violation.description);
+    }
+    let message = format!("{}: {}", violation.field, violation.description);
     Fault::invalid_argument(reason, message).with_violation(violation)
 }
 

@@ -308,7 +308,44 @@ async fn an_encoded_slash_forges_no_name() {
     let answer = gateway
         .get("/v1/namespaces/default%2Fleases%2Fx/leases/y")
         .await;
-    answer.refused(404, 5, "LEASE_NOT_FOUND", "\"y\" not found");
+    answer.refused(400, 3, "INVALID_RESOURCE_NAME", "may not contain '%'");
+    let list = gateway.get("/v1/namespaces/default%2Fleases/leases").await;
+    list.refused(400, 3, "INVALID_RESOURCE_NAME", "may not contain '%'");
+}
+
+/// What a form can send from another origin changes nothing, though its body is empty.
+#[tokio::test]
+async fn an_empty_form_is_a_form() {
+    let gateway = Gateway::demo().await;
+    let rotate = "/v1/namespaces/default/rotate-token";
+    for kind in ["text/plain; a=b", "application/x-www-form-urlencoded"] {
+        let request = gateway.request("POST", rotate).header("content-type", kind);
+        let refused = answer(request.header("content-length", "0")).await;
+        refused.refused(415, 3, "UNSUPPORTED_MEDIA_TYPE", kind);
+    }
+    // Some clients always say something; no form sends this, nor that method.
+    let json = gateway.json("POST", rotate, "").await;
+    json.refused(400, 9, "AUTHENTICATION_OFF", "");
+    let lease = format!("{LEASES}/missing");
+    let delete = gateway.request("DELETE", &lease);
+    let delete = answer(delete.header("content-type", "text/plain")).await;
+    delete.refused(404, 5, "LEASE_NOT_FOUND", "");
+}
+
+#[tokio::test]
+async fn what_is_wrong_with_a_query_or_a_whole_body_is_told_once() {
+    let gateway = Gateway::demo().await;
+    for query in ["lease=1", "lease.name=x", "lease.nope=x"] {
+        let path = format!("{LEASES}?{query}");
+        let refused = gateway.json("POST", &path, "{}").await;
+        refused.refused(400, 3, "INVALID_FIELD", "the request body holds this field");
+    }
+    for body in ["[]", "1"] {
+        let path = "/v1/namespaces/default/rotate-token";
+        let refused = gateway.json("POST", path, body).await;
+        let error = refused.refused(400, 3, "INVALID_FIELD", "expected an object");
+        assert_eq!(error["details"].as_array().unwrap().len(), 2, "{error}");
+    }
 }
 
 #[tokio::test]
