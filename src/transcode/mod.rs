@@ -36,6 +36,7 @@ use std::future::Future;
 use std::ops::Deref;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Body as HttpBody;
 use axum::response::{IntoResponse, Response};
 use futures_util::{FutureExt, Stream};
@@ -49,6 +50,7 @@ use crate::fault::Fault;
 use crate::proto::google::api;
 use condition::Condition;
 use negotiate::Format;
+use rejection::LateId;
 use route::JsonWriter;
 
 pub use bind::bind;
@@ -260,7 +262,9 @@ where
         let headers = told(metadata::response(metadata), format);
         with_preconditions(condition.as_ref(), headers, |headers| {
             if let Some(events) = extensions.remove::<Events>().filter(|_| is_followed) {
-                return Ok(response(headers, format.name, events.into_body(deadline)));
+                let id = LateId::default();
+                let body = events.into_body(deadline, id.clone());
+                return Ok((Extension(id), response(headers, format.name, body)).into_response());
             }
             if !format.or_json {
                 let what = "a method whose route can be followed gave no events";
@@ -318,9 +322,11 @@ where
     let (metadata, messages, _) = deadline.hold(method(call)).await?.into_parts();
     let json = JsonWriter::default();
     let encode = move |message: &R| json.write(binding, message);
-    let body = stream::body(deadline.bound(messages), format.name, encode).await?;
+    let id = LateId::default();
+    let messages = deadline.bound(messages);
+    let body = stream::body(messages, format.name, encode, id.clone()).await?;
     let headers = told(metadata::response(metadata), format);
-    Ok(response(headers, format.name, body))
+    Ok((Extension(id), response(headers, format.name, body)).into_response())
 }
 
 /// A server-streaming call whose answers are `google.api.HttpBody`: their data, one after the

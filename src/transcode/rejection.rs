@@ -3,7 +3,7 @@
 
 use std::error::Error;
 use std::fmt::Display;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use axum::Extension;
 use axum::body::Body;
@@ -236,11 +236,19 @@ pub fn refusal(response: &Response) -> Option<(Code, Option<String>)> {
     Some((Code::from_i32(status.code), reason_of(status)))
 }
 
-/// Adds `google.rpc.RequestInfo` to a response that came of a [`Rejection`]: by the id somebody who
-/// reports the error can be told from others. Any other response stays as it is.
+/// The id of a request, for a stream that fails once its response has gone out.
+#[derive(Clone, Debug, Default)]
+pub struct LateId(Arc<OnceLock<String>>);
+
+/// Adds `google.rpc.RequestInfo` to a response that came of a [`Rejection`], and to the error that a stream may
+/// end with: by the id somebody who reports the error can be told from others. Any other response stays as
+/// it is.
 #[must_use]
 pub fn with_request_id(mut response: Response, id: &impl ToString) -> Response {
     let Some(Refused(status)) = response.extensions_mut().remove() else {
+        if let Some(LateId(late)) = response.extensions().get() {
+            late.get_or_init(|| id.to_string());
+        }
         return response;
     };
     let mut status = Arc::unwrap_or_clone(status);
@@ -289,8 +297,12 @@ fn detail<M: prost::Message + prost::Name + Default>(status: &rpc::Status) -> Op
 }
 
 /// The status as one JSON value: the last record of a stream that fails.
-pub fn record(status: tonic::Status) -> Vec<u8> {
-    to_json(&Rejection::from(status).status)
+pub fn record(status: tonic::Status, LateId(id): &LateId) -> Vec<u8> {
+    let Rejection { mut status, .. } = status.into();
+    if let Some(id) = id.get() {
+        tell_request_id(&mut status, id);
+    }
+    to_json(&status)
 }
 
 /// As `google/rpc/code.proto` maps them; a code it does not know is 500.

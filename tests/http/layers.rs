@@ -211,6 +211,16 @@ async fn errors_tell_the_id_of_their_request() {
         );
         assert_eq!(info["requestId"], error.header("x-request-id"), "{error:?}");
     }
+    // And so does the last event of a stream.
+    let stream = gateway.request("GET", LEASES);
+    let stream = stream.header("accept", "text/event-stream");
+    let stream = answer(stream.header("x-request-timeout", "0.05")).await;
+    let (id, text) = (stream.header("x-request-id"), &stream.text);
+    let told = format!("\"requestId\":\"{id}\"");
+    assert!(
+        text.contains("event: error") && text.contains(&told),
+        "{text}"
+    );
     let head = gateway
         .send("HEAD", "/v1/namespaces/default/leases/missing")
         .await;

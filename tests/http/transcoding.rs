@@ -9,7 +9,7 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use futures_util::{StreamExt, stream};
 use http_body_util::BodyExt;
-use jumpstarter_gateway::transcode::{Limits, Route, Transcoder};
+use jumpstarter_gateway::transcode::{Limits, Route, Transcoder, with_request_id};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::unbounded_channel;
 use tower::ServiceExt;
@@ -263,6 +263,17 @@ async fn a_stream_that_takes_too_long_is_cut_off() {
     let mut pieces = response.into_body().into_data_stream();
     assert_eq!(pieces.next().await.unwrap().unwrap(), "a,b\n");
     assert!(pieces.next().await.unwrap().is_err());
+}
+
+#[tokio::test]
+async fn a_stream_that_fails_says_the_id_of_its_request() {
+    let request = Request::get("/v1/shelves/1/books:watch?limit=2");
+    let request = request.body(Body::empty()).unwrap();
+    let response = router(Library::default()).oneshot(request).await.unwrap();
+    let body = with_request_id(response, &"seventh").into_body();
+    let lines = body.collect().await.unwrap().to_bytes();
+    let lines = String::from_utf8_lossy(&lines);
+    assert!(lines.contains("\"requestId\":\"seventh\""), "{lines}");
 }
 
 #[tokio::test]
