@@ -5,9 +5,10 @@ use std::cell::Cell;
 use prost::{Message, Name};
 use serde::de::{self, Deserialize, Deserializer};
 use serde::ser::{Error as _, Serialize, SerializeMap, Serializer};
-use serde_json::Value;
 use serde_json::value::RawValue;
+use serde_json::{Map, Value};
 
+use super::Empty;
 use crate::proto::json::{Buffer, Bytes, MAXIMUM_DEPTH, Written, lookup};
 
 /// A message of any type, as bytes, with the name of its type.
@@ -115,6 +116,13 @@ impl<'de> Deserialize<'de> for Any {
                  that this server knows"
             )));
         };
+        // Empty is one of the messages with a form of their own, as Go writes it; others leave it out.
+        let is_empty = type_url
+            .rsplit_once('/')
+            .is_some_and(|(_, name)| name == Empty::full_name());
+        if is_empty && fields.get("value") == Some(&Value::Object(Map::new())) {
+            fields.remove("value");
+        }
         let message = match (entry.special, fields.len()) {
             (false, _) => Some(Value::Object(fields)),
             (true, 1) => fields.remove("value"),
@@ -131,7 +139,7 @@ impl<'de> Deserialize<'de> for Any {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{Empty, StringValue, Struct, Timestamp};
+    use super::super::{StringValue, Struct, Timestamp};
     use super::*;
     use crate::proto::json::{self, from_slice, to_vec};
 
@@ -208,6 +216,16 @@ mod tests {
         let json = "{\"@type\":\"type.googleapis.com/google.protobuf.Empty\"}";
         assert_eq!(written(&Any::of(&Empty {})), json);
         assert_eq!(read(json), Ok(Any::of(&Empty {})));
+        // Go writes it so.
+        let go = r#"{"@type":"type.googleapis.com/google.protobuf.Empty","value":{}}"#;
+        assert_eq!(read(go), Ok(Any::of(&Empty {})));
+        for more in [r#"{"a":1}"#, "null", "1"] {
+            assert!(
+                read(&go.replace(":{}", &format!(":{more}"))).is_err(),
+                "{more}"
+            );
+        }
+        assert!(read(&go.replace("}}", "},\"a\":1}")).is_err());
         assert_eq!(written(&Any::default()), "{}");
         assert_eq!(read("{}"), Ok(Any::default()));
     }
