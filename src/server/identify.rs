@@ -45,12 +45,12 @@ where
         .traced(trace)
         .told_of(observer.audit().is_some());
     let under_way = observer.begin(span);
-    let is_head = request.method() == Method::HEAD;
+    let (is_head, version) = (request.method() == Method::HEAD, request.version());
     let answer = lazy(|_| answer(request)).flatten();
     let answer = AssertUnwindSafe(answer).catch_unwind();
     call.scope(answer.map(move |answered| {
         let Ok(mut response) = answered.unwrap_or_else(|_| Ok(panicked()));
-        in_words_of_http(&mut response);
+        in_words_of_http(version, &mut response);
         under_way.answered(&response);
         let response = with_request_id(response, &id);
         // Here once for everybody, as layers on the way want to see it.

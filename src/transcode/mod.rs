@@ -60,7 +60,9 @@ pub use matcher::{Conflict, Match, Matcher, Split};
 pub use media::items;
 pub use metadata::REQUEST_ID;
 pub use prepared::Prepared;
-pub use rejection::{Rejection, UNSUPPORTED_CONTENT_ENCODING, code_name, refusal, with_request_id};
+pub use rejection::{
+    BODY_TOO_LARGE, Rejection, UNSUPPORTED_CONTENT_ENCODING, code_name, refusal, with_request_id,
+};
 pub use route::{Answer, Route};
 pub use row::{Binding, Body, Capture, Field, Kind, Mask, Message, Segment, Selected};
 pub use transcoder::{Call, Transcoder, without_body, wrong_method};

@@ -25,6 +25,9 @@ use crate::proto::json;
 /// The longest path, in bytes, that an error shows whole.
 const LONGEST_PATH: usize = 400;
 
+/// The reason of a refused body that is too long.
+pub const BODY_TOO_LARGE: &str = "BODY_TOO_LARGE";
+
 /// The reason of a refused body that is packed in a way that nobody unpacks.
 pub const UNSUPPORTED_CONTENT_ENCODING: &str = "UNSUPPORTED_CONTENT_ENCODING";
 
@@ -103,7 +106,7 @@ impl Rejection {
     /// 413: the body is longer than `limit` bytes (section 15.5.14).
     fn too_large(limit: usize) -> Self {
         let message = format!("the request body is longer than {limit} bytes");
-        let fault = Fault::new(Code::ResourceExhausted, "BODY_TOO_LARGE", message);
+        let fault = Fault::new(Code::ResourceExhausted, BODY_TOO_LARGE, message);
         Self::new(StatusCode::PAYLOAD_TOO_LARGE, fault)
     }
 

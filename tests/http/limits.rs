@@ -167,6 +167,7 @@ async fn a_body_that_does_not_arrive_is_given_up() {
     );
     let text = heard(begun(&program, head.as_bytes()).await).await;
     assert!(text.starts_with("HTTP/1.1 408"), "{text}");
+    assert!(text.contains("connection: close\r\n"), "{text}");
     assert!(
         text.contains("BODY_TOO_SLOW") && text.contains("within 1 s"),
         "{text}"

@@ -229,12 +229,14 @@ async fn a_body_that_says_it_is_too_long_is_not_asked_for() {
     let gateway = Gateway::demo().await;
     for expect in ["", "expect: 100-continue\r\n"] {
         let request = format!(
-            "POST {LEASES} HTTP/1.1\r\nhost: x\r\n{expect}connection: close\r\n\
+            "POST {LEASES} HTTP/1.1\r\nhost: x\r\n{expect}\
              content-type: application/json\r\ncontent-length: 43000000\r\n\r\n"
         );
         let answer = raw(&gateway, &request).await;
         assert!(answer.starts_with("HTTP/1.1 413 "), "{answer}");
         assert!(answer.contains("BODY_TOO_LARGE"), "{answer}");
+        // RFC 9112, section 9.6: nobody reads on.
+        assert!(answer.contains("connection: close\r\n"), "{answer}");
     }
 }
 
