@@ -100,6 +100,9 @@ pub fn key_twice<E: de::Error>(key: &impl Debug) -> E {
 
 /// A Rust type that protobuf allows as the key of a map; in JSON its text.
 pub trait MapKey: Debug + Ord + Serialize {
+    /// What its text has to be, for people.
+    const WHAT: &'static str;
+
     /// The key that the text stands for.
     fn parse(text: &str) -> Option<Self>
     where
@@ -107,20 +110,26 @@ pub trait MapKey: Debug + Ord + Serialize {
 }
 
 impl MapKey for String {
+    const WHAT: &'static str = "a string";
+
     fn parse(text: &str) -> Option<Self> {
         Some(text.to_owned())
     }
 }
 
 impl MapKey for bool {
+    const WHAT: &'static str = "`true` or `false`";
+
     fn parse(text: &str) -> Option<Self> {
         text.parse().ok()
     }
 }
 
 macro_rules! integer_keys {
-    ($($integer:ty)*) => { $(
+    ($($integer:ty: $what:literal)*) => { $(
         impl MapKey for $integer {
+            const WHAT: &'static str = $what;
+
             fn parse(text: &str) -> Option<Self> {
                 Numeric::parse(text)
             }
@@ -128,7 +137,12 @@ macro_rules! integer_keys {
     )* };
 }
 
-integer_keys!(i32 i64 u32 u64);
+integer_keys! {
+    i32: "a 32-bit integer"
+    i64: "a 64-bit integer"
+    u32: "an unsigned 32-bit integer"
+    u64: "an unsigned 64-bit integer"
+}
 
 struct KeyText<Key>(PhantomData<Key>);
 
@@ -144,7 +158,7 @@ impl<Key: MapKey> Visitor<'_> for KeyText<Key> {
     type Value = Key;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
-        formatter.write_str("a key of the map's key type")
+        write!(formatter, "{} as the key", Key::WHAT)
     }
 
     fn visit_str<E: de::Error>(self, text: &str) -> Result<Key, E> {
@@ -241,9 +255,10 @@ mod tests {
             );
         }
         for json in ["{\"True\": true}", "{\"1\": true}"] {
+            let error = read::<Map<Plain>, BTreeMap<bool, bool>>(json).unwrap_err();
             assert!(
-                read::<Map<Plain>, BTreeMap<bool, bool>>(json).is_err(),
-                "{json}"
+                error.contains("expected `true` or `false` as the key"),
+                "{error}"
             );
         }
     }
