@@ -276,6 +276,21 @@ fn a_token_that_cannot_be_made_or_ended_is_explained() {
         );
     }
     let (code, _, told) = run(&["token", "create", "ada"]);
-    assert_eq!(code, 1);
+    assert_eq!(code, 78);
     assert!(told.starts_with("error: keys: missing"), "{told}");
+}
+
+#[test]
+fn what_is_no_name_and_no_url_is_a_wrong_command_line() {
+    for (args, expected) in [
+        (&["health", "--url", "nonsense"][..], "it must be like"),
+        (&["health", "--url", "mailto:a@b"], "it must be like"),
+        (&["lease", "get", "a/b"], "a lease is named like"),
+        (&["lease", "get", ""], "a lease is named like"),
+        (&["lease", "release", "one", "/"], "a lease is named like"),
+    ] {
+        let (code, out, told) = run(args);
+        assert_eq!((code, &*out), (2, ""), "{args:?}");
+        assert!(told.contains(expected), "{args:?}: {told}");
+    }
 }

@@ -46,11 +46,24 @@ pub struct ListArgs {
     json: bool,
 }
 
+/// A lease's name, in short or in full; what is none leads to no lease, but somewhere else.
+fn lease_name(text: &str) -> Result<String, &'static str> {
+    let is_name = match text.split('/').collect::<Vec<_>>()[..] {
+        [name] => !name.is_empty(),
+        ["namespaces", namespace, "leases", name] => !namespace.is_empty() && !name.is_empty(),
+        _ => false,
+    };
+    match is_name {
+        true => Ok(text.to_owned()),
+        false => Err("a lease is named like `nightly`, or `namespaces/default/leases/nightly`"),
+    }
+}
+
 /// Which lease to show.
 #[derive(Args, Debug)]
 pub struct GetArgs {
     /// The lease. Below `lease acquire` it is the one that was acquired, unless another is named.
-    #[arg(env = "JUMPSTARTER_GATEWAY_LEASE", value_name = "NAME")]
+    #[arg(env = "JUMPSTARTER_GATEWAY_LEASE", value_name = "NAME", value_parser = lease_name)]
     name: String,
 
     /// Print the lease as JSON.
@@ -62,7 +75,7 @@ pub struct GetArgs {
 #[derive(Args, Debug)]
 pub struct ReleaseArgs {
     /// The leases.
-    #[arg(required = true, value_name = "NAME")]
+    #[arg(required = true, value_name = "NAME", value_parser = lease_name)]
     names: Vec<String>,
 
     /// Print each lease as JSON, as it is then.
@@ -75,7 +88,7 @@ pub struct ReleaseArgs {
 #[command(group = ArgGroup::new("how").required(true).args(["by", "duration", "until"]))]
 pub struct ExtendArgs {
     /// The lease. Below `lease acquire` it is the one that was acquired, unless another is named.
-    #[arg(env = "JUMPSTARTER_GATEWAY_LEASE", value_name = "NAME")]
+    #[arg(env = "JUMPSTARTER_GATEWAY_LEASE", value_name = "NAME", value_parser = lease_name)]
     name: String,
 
     /// So much longer than now, such as 30m.

@@ -170,7 +170,9 @@ impl fmt::Display for Problem {
             }
             violations => {
                 write!(f, "error: {}", self.message)?;
-                for Violation { field, description } in violations {
+                // Once is enough.
+                let untold = |one: &&Violation| !self.message.contains(&one.description);
+                for Violation { field, description } in violations.iter().filter(untold) {
                     write!(f, "\nerror: {field}: {description}")?;
                 }
             }
@@ -209,6 +211,15 @@ mod tests {
             problem.to_string(),
             "error: two things are wrong\nerror: lease.selector: required\nerror: lease.tags: too many"
         );
+    }
+
+    #[test]
+    fn what_the_message_says_is_not_told_twice() {
+        let body = r#"{"code": 3, "message": "lease.endTime: expected a time", "details": [
+            {"@type": "type.googleapis.com/google.rpc.BadRequest", "fieldViolations": [
+                {"field": "lease.endTime", "description": "expected a time"}]}]}"#;
+        let problem = Problem::of_answer(400, None, body);
+        assert_eq!(problem.to_string(), "error: lease.endTime: expected a time");
     }
 
     #[test]

@@ -18,13 +18,21 @@ const READY: &str = "readyz";
 #[derive(Args)]
 pub struct HealthArgs {
     /// Where the server is, if not where these settings have it listen on this machine.
-    #[arg(long, value_name = "URL")]
+    #[arg(long, value_name = "URL", value_parser = absolute)]
     url: Option<String>,
     /// How long to wait for an answer.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "5s")]
     timeout: Duration,
     #[command(flatten)]
     settings: ServeArgs,
+}
+
+/// What can be asked: a URL with a scheme and a host.
+fn absolute(text: &str) -> Result<String, &'static str> {
+    match reqwest::Url::parse(text) {
+        Ok(url) if url.has_host() => Ok(text.to_owned()),
+        _ => Err("it must be like `https://lab.example.com:7300`"),
+    }
 }
 
 /// Says that it is.

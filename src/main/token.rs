@@ -14,6 +14,8 @@ use jumpstarter_gateway::lease::{Client, Labels, Name};
 use jumpstarter_gateway::{lab, server};
 use serde_json::Value;
 
+use super::failure::Failure;
+
 /// What can be done with tokens.
 #[derive(Subcommand)]
 pub enum TokenCommand {
@@ -68,7 +70,7 @@ const KEYS_MISSING: &str =
 ///
 /// # Errors
 /// Why it cannot be done.
-pub fn run(command: TokenCommand) -> Result<String, String> {
+pub fn run(command: TokenCommand) -> Result<String, Failure> {
     match command {
         TokenCommand::Create {
             client,
@@ -87,10 +89,10 @@ pub fn run(command: TokenCommand) -> Result<String, String> {
     }
 }
 
-fn open(args: ServeArgs) -> Result<(Tokens, Settings), String> {
-    let settings = Settings::show(args).map_err(|error| error.to_string())?;
+fn open(args: ServeArgs) -> Result<(Tokens, Settings), Failure> {
+    let settings = Settings::show(args).map_err(Failure::configuration)?;
     if settings.security.keys.is_none() && settings.security.token_key.is_none() {
-        return Err(KEYS_MISSING.to_owned());
+        return Err(Failure::configuration(KEYS_MISSING));
     }
     let sources = server::token_sources(&settings).map_err(|error| error.to_string())?;
     let tokens = Tokens::open(sources).map_err(|error| error.to_string())?;
@@ -108,11 +110,12 @@ fn given(token: String) -> Result<String, String> {
     Ok(text.trim().to_owned())
 }
 
-fn create(name: &Name, lifetime: Option<Duration>, args: ServeArgs) -> Result<String, String> {
+fn create(name: &Name, lifetime: Option<Duration>, args: ServeArgs) -> Result<String, Failure> {
     let (tokens, settings) = open(args)?;
     let lifetime = lifetime.unwrap_or(settings.security.token_lifetime);
     if lifetime.is_zero() || lifetime > LONGEST_LIFETIME {
-        return Err("lifetime: must be longer than 0s and not longer than 100years".to_owned());
+        let why = "lifetime: must be longer than 0s and not longer than 100years";
+        return Err(why.to_owned().into());
     }
     let client = match &settings.lab {
         Some(path) => {
@@ -168,7 +171,7 @@ fn tell(
     told.map_err(|error| format!("it is done, but the audit log {}: {error}", path.display()))
 }
 
-fn inspect(token: &str, args: ServeArgs) -> Result<String, String> {
+fn inspect(token: &str, args: ServeArgs) -> Result<String, Failure> {
     let (tokens, _) = open(args)?;
     let mut text = String::new();
     for (what, part) in ["header", "claims"].into_iter().zip(token.split('.')) {
@@ -185,10 +188,10 @@ fn inspect(token: &str, args: ServeArgs) -> Result<String, String> {
     Ok(text + &verdict)
 }
 
-fn revoke(token: &str, args: ServeArgs) -> Result<String, String> {
-    let settings = Settings::show(args).map_err(|error| error.to_string())?;
+fn revoke(token: &str, args: ServeArgs) -> Result<String, Failure> {
+    let settings = Settings::show(args).map_err(Failure::configuration)?;
     if settings.security.keys.is_none() {
-        return Err(KEYS_MISSING.to_owned());
+        return Err(Failure::configuration(KEYS_MISSING));
     }
     let sources = server::token_sources(&settings).map_err(|error| error.to_string())?;
     // A token must come to its end whatever is wrong with the tokens file.
@@ -202,7 +205,8 @@ fn revoke(token: &str, args: ServeArgs) -> Result<String, String> {
     let tokens = tokens.map_err(|error| error.to_string())?;
     let (id, until) = tokens.find(token).ok_or(
         "this is neither a token nor the id of one; an id looks like \
-         019ab8f0-2c3d-7e21-9b7a-5d2f8c1e4a60, and `token inspect` shows it (the claim jti)",
+         019ab8f0-2c3d-7e21-9b7a-5d2f8c1e4a60, and `token inspect` shows it (the claim jti)"
+            .to_owned(),
     )?;
     let revoked = tokens.revoke(&id, until, server::system_time());
     revoked.map_err(|error| error.to_string())?;
