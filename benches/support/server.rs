@@ -12,7 +12,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::http::header::{CONTENT_TYPE, ETAG};
+use axum::http::header::{CONTENT_TYPE, ETAG, VARY};
 use axum::http::{HeaderMap, Method, Request};
 use axum::response::Response;
 use axum::routing::any;
@@ -154,6 +154,7 @@ fn response(answer: &[u8]) -> (HeaderMap, Bytes) {
         match line.split_once(": ") {
             Some(("content-type", value)) => headers.insert(CONTENT_TYPE, value.parse().unwrap()),
             Some(("etag", value)) => headers.insert(ETAG, value.parse().unwrap()),
+            Some(("vary", value)) => headers.insert(VARY, value.parse().unwrap()),
             _ => None,
         };
     }

@@ -41,7 +41,7 @@ use axum::body::Body as HttpBody;
 use axum::response::{IntoResponse, Response};
 use futures_util::{FutureExt, Stream};
 use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use http_body::Body as _;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -132,10 +132,8 @@ impl Head {
             has_timeout |= matches!(name, "grpc-timeout" | "x-request-timeout");
         }
         negotiate::check_coding(headers)?;
-        match body.size_hint().exact() {
-            Some(0) if parts.method == Method::POST => negotiate::check_no_form(binding, headers)?,
-            Some(0) | None => {}
-            Some(_) => negotiate::check_type(binding, headers)?,
+        if body.size_hint().exact().is_some_and(|length| length > 0) {
+            negotiate::check_type(binding, headers)?;
         }
         let format = if has_accept {
             Format::accepted(headers, offers)?

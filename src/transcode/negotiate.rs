@@ -106,26 +106,6 @@ pub fn check_type(binding: &Binding, headers: &HeaderMap) -> Result<(), Rejectio
     }
 }
 
-/// Refuses what a form of any web page can send without asking first (the Fetch standard's
-/// "CORS-safelisted request-header"), where there is no body to tell it by.
-pub fn check_no_form(binding: &Binding, headers: &HeaderMap) -> Result<(), Rejection> {
-    const OF_FORMS: [&str; 3] = [
-        "application/x-www-form-urlencoded",
-        "multipart/form-data",
-        "text/plain",
-    ];
-    if matches!(binding.body, row::Body::Raw { .. }) {
-        return Ok(());
-    }
-    let kind = content_type(headers).ok().flatten().unwrap_or_default();
-    let bare = kind.split(';').next().unwrap_or_default().trim();
-    if OF_FORMS.iter().any(|form| form.eq_ignore_ascii_case(bare)) {
-        let found = format!("`{kind}`");
-        return Err(Rejection::unsupported_media_type(&found, binding.method));
-    }
-    Ok(())
-}
-
 /// The offer with the highest quality; the first of equals. `""` if there are no offers.
 ///
 /// # Errors

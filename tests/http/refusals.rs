@@ -315,23 +315,16 @@ async fn an_encoded_slash_forges_no_name() {
     list.refused(400, 3, "INVALID_RESOURCE_NAME", "may not contain '%'");
 }
 
-/// What a form can send from another origin changes nothing, though its body is empty.
+/// curl's `-d ''` calls what it does not send a form.
 #[tokio::test]
-async fn an_empty_form_is_a_form() {
+async fn an_empty_body_may_call_itself_anything() {
     let gateway = Gateway::demo().await;
-    let rotate = "/v1/namespaces/default/rotate-token";
     for kind in ["text/plain; a=b", "application/x-www-form-urlencoded"] {
-        let request = gateway.request("POST", rotate).header("content-type", kind);
-        let refused = answer(request.header("content-length", "0")).await;
-        refused.refused(415, 3, "UNSUPPORTED_MEDIA_TYPE", kind);
+        let rotate = gateway.request("POST", "/v1/namespaces/default/rotate-token");
+        let rotate = rotate.header("content-type", kind);
+        let refused = answer(rotate.header("content-length", "0")).await;
+        refused.refused(400, 9, "AUTHENTICATION_OFF", "");
     }
-    // Some clients always say something; no form sends this, nor that method.
-    let json = gateway.json("POST", rotate, "").await;
-    json.refused(400, 9, "AUTHENTICATION_OFF", "");
-    let lease = format!("{LEASES}/missing");
-    let delete = gateway.request("DELETE", &lease);
-    let delete = answer(delete.header("content-type", "text/plain")).await;
-    delete.refused(404, 5, "LEASE_NOT_FOUND", "");
 }
 
 #[tokio::test]
