@@ -113,6 +113,7 @@ impl Book {
     /// # Errors
     /// The refusal, if the command cannot be carried out.
     pub fn decide(&self, now: Timestamp, command: &Command) -> Result<Vec<Change>, Refusal> {
+        debug_assert!(self.purpose.decides());
         super::decide::decide(self, now, command)
     }
 
@@ -122,6 +123,7 @@ impl Book {
     /// To be called after every command and at [`Self::next_deadline`]. Calling it again, or too
     /// early, changes nothing.
     pub fn settle(&mut self, now: Timestamp) -> Vec<Change> {
+        debug_assert!(self.purpose.decides());
         for (_, id) in self.agenda.iter().take_while(|(at, _)| *at <= now) {
             if let Some(namespace) = self.namespaces.get_mut(id)
                 && !std::mem::replace(&mut namespace.is_restless, true)

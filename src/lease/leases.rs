@@ -287,6 +287,29 @@ mod tests {
         }
     }
 
+    #[test]
+    fn another_lease_of_the_same_name_is_listed_as_itself() {
+        let mut leases = Leases::new(Purpose::Show);
+        let held = lease("one").granted(Arc::from("rpi4-01"), Timestamp::new(100, 0));
+        leases.put(&Arc::new(held.released(Timestamp::new(110, 0))));
+        let another = Lease {
+            created: Timestamp::new(900, 0),
+            tags: Labels::from([("build", "8")]),
+            ..lease("one")
+        };
+        let held = another.granted(Arc::from("rpi4-02"), Timestamp::new(900, 0));
+        leases.put(&Arc::new(held));
+        let found = |tags: &str| {
+            let query = LeaseQuery {
+                filter: Selector::parse("").unwrap(),
+                tag_filter: Selector::parse(tags).unwrap(),
+                only_active: false,
+            };
+            leases.list(Timestamp::new(910, 0), &query, None, 10).len()
+        };
+        assert_eq!([found("build=7"), found("build=8")], [0, 1]);
+    }
+
     /// A writer takes over the book of readers where a commit has failed.
     #[test]
     fn what_another_purpose_does_without_comes_back() {

@@ -161,6 +161,12 @@ impl Lists {
     /// Puts a lease, which was `old` before, where it is looked for, as far as it is not there
     /// already.
     pub(super) fn put(&mut self, old: Option<&Lease>, lease: &Arc<Lease>) {
+        // One commit can forget a lease and make another of its name.
+        let gone = old.filter(|old| old.created != lease.created);
+        if let Some(gone) = gone {
+            self.remove(gone);
+        }
+        let old = old.filter(|_| gone.is_none());
         let id = &Listed::new(&lease.name.id);
         if old.is_none() {
             self.all.insert(id.clone());

@@ -35,8 +35,7 @@ pub struct Writer<E> {
     pub engine: E,
     /// What the book goes by, or is to go by from now on.
     pub settings: watch::Receiver<Settings>,
-    /// What the writer works on: the published book, without its lists, and what is not committed
-    /// yet.
+    /// What the writer works on: the records of the published book, and what is not committed yet.
     pub book: Book,
     pub published: Arc<Published>,
     pub clock: Clock,
@@ -207,7 +206,7 @@ impl<E: Engine> Writer<E> {
     /// Forgets what was decided and not committed.
     async fn go_back(&mut self) {
         let published = self.published.clone();
-        match aside(move || published.read(|book| book.clone().serving(Purpose::Decide))).await {
+        match aside(move || published.read(Book::clone).serving(Purpose::Decide)).await {
             Ok(book) => self.book = book,
             // What is kept is known for certain, wherever this stopped.
             Err(_) => self.in_doubt = true,
