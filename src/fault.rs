@@ -27,7 +27,7 @@ pub struct Fault {
 /// A field of the request that is wrong (`google.rpc.BadRequest`).
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Violation {
-    /// Its JSON path in the request, or the name of the query parameter.
+    /// Its JSON path in the request, or the name of the query parameter or header.
     pub field: String,
     /// What is wrong with it, and what would be right.
     pub description: String,

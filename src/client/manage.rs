@@ -48,9 +48,11 @@ pub struct ListArgs {
 
 /// A lease's name, in short or in full; what is none leads to no lease, but somewhere else.
 fn lease_name(text: &str) -> Result<String, &'static str> {
+    // A URL would lead up the path by dots.
+    let is_id = |text: &str| !["", ".", ".."].contains(&text);
     let is_name = match text.split('/').collect::<Vec<_>>()[..] {
-        [name] => !name.is_empty(),
-        ["namespaces", namespace, "leases", name] => !namespace.is_empty() && !name.is_empty(),
+        [name] => is_id(name),
+        ["namespaces", namespace, "leases", name] => is_id(namespace) && is_id(name),
         _ => false,
     };
     match is_name {

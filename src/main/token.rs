@@ -94,8 +94,8 @@ fn open(args: ServeArgs) -> Result<(Tokens, Settings), Failure> {
     if settings.security.keys.is_none() && settings.security.token_key.is_none() {
         return Err(Failure::configuration(KEYS_MISSING));
     }
-    let sources = server::token_sources(&settings).map_err(|error| error.to_string())?;
-    let tokens = Tokens::open(sources).map_err(|error| error.to_string())?;
+    let sources = server::token_sources(&settings).map_err(Failure::configuration)?;
+    let tokens = Tokens::open(sources).map_err(Failure::configuration)?;
     Ok((tokens, settings))
 }
 
@@ -119,7 +119,7 @@ fn create(name: &Name, lifetime: Option<Duration>, args: ServeArgs) -> Result<St
     }
     let client = match &settings.lab {
         Some(path) => {
-            let lab = lab::load(path).map_err(|errors| errors.to_string())?;
+            let lab = lab::load(path).map_err(Failure::configuration)?;
             let found = lab.clients.into_iter().find(|client| client.name == *name);
             found.ok_or_else(|| {
                 let (path, Name { namespace, id }) = (path.display(), name);
@@ -193,7 +193,7 @@ fn revoke(token: &str, args: ServeArgs) -> Result<String, Failure> {
     if settings.security.keys.is_none() {
         return Err(Failure::configuration(KEYS_MISSING));
     }
-    let sources = server::token_sources(&settings).map_err(|error| error.to_string())?;
+    let sources = server::token_sources(&settings).map_err(Failure::configuration)?;
     // A token must come to its end whatever is wrong with the tokens file.
     let tokens = Tokens::open(sources.clone()).or_else(|error| {
         eprintln!("{error}");
@@ -202,7 +202,7 @@ fn revoke(token: &str, args: ServeArgs) -> Result<String, Failure> {
             ..sources
         })
     });
-    let tokens = tokens.map_err(|error| error.to_string())?;
+    let tokens = tokens.map_err(Failure::configuration)?;
     let (id, until) = tokens.find(token).ok_or(
         "this is neither a token nor the id of one; an id looks like \
          019ab8f0-2c3d-7e21-9b7a-5d2f8c1e4a60, and `token inspect` shows it (the claim jti)"

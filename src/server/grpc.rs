@@ -11,6 +11,7 @@ use prost::Message as _;
 use tonic::{Code, Status};
 
 use super::refusals::not_grpc;
+use super::routes;
 use crate::call;
 use crate::fault::{self, Fault};
 use crate::proto::google::rpc;
@@ -47,10 +48,8 @@ pub async fn only(request: Request, next: Next) -> Response {
     }
     let path = request.uri().path().to_owned();
     let response = next.run(request).await;
-    let headers = response.headers();
-    let is_bare = !headers.contains_key("grpc-message");
-    match headers.get(Status::GRPC_STATUS) {
-        Some(code) if is_bare && code == "12" => unknown_rpc(&path),
+    match response.headers().get(Status::GRPC_STATUS) {
+        Some(code) if code == "12" && !routes::has_rpc(&path) => unknown_rpc(&path),
         _ => response,
     }
 }

@@ -80,11 +80,20 @@ pub fn note_row(row: &'static Binding, request: &Request<Body>) {
     call::note_route(row.index, || deed(row, request));
 }
 
+/// The path is that of an rpc.
+pub fn has_rpc(path: &str) -> bool {
+    rpc(path).is_some()
+}
+
+/// The place of an rpc among all of them.
+fn rpc(path: &str) -> Option<usize> {
+    let rpc = path.strip_prefix('/').unwrap_or(path);
+    RPCS.iter().position(|row| row.rpc == rpc)
+}
+
 /// Notes the rpc that a native gRPC call is for.
 pub fn note_rpc(request: Request<Body>) -> Request<Body> {
-    let path = request.uri().path();
-    let rpc = path.strip_prefix('/').unwrap_or(path);
-    let known = RPCS.iter().position(|row| row.rpc == rpc);
+    let known = rpc(request.uri().path());
     let row = known.and_then(|index| RPCS.get(index));
     let number = first_rpc() + known.unwrap_or(RPCS.len());
     call::note_route(number, || row.and_then(|row| deed(row, &request)));

@@ -293,10 +293,14 @@ impl ClientService for Clients {
         let name = names::object(&request.get_ref().name, LEASES)?;
         Caller::of(&request)?.authorize(&name.namespace)?;
         if let Some(follow) = request.extensions().get() {
-            // Not found, as without watching.
-            self.lease(&name)?;
+            // Not found, and preconditions, as without watching.
+            let lease = self.lease(&name)?;
             let caller = Caller::of(&request)?;
-            return Ok(self.watch(Scope::Lease(name), caller, follow)?);
+            let mut watch = self.watch(Scope::Lease(name), caller, follow)?;
+            if let Some(etag) = lease.metadata().get("etag") {
+                watch.metadata_mut().insert("etag", etag.clone());
+            }
+            return Ok(watch);
         }
         let Some(wait) = Wait::of(request.metadata(), self.longest_wait) else {
             return Ok(self.lease(&name)?);

@@ -70,12 +70,13 @@ impl Event {
 }
 
 impl Follow {
-    /// What a call says of where to begin; nothing where it says so twice.
+    /// What a call says of where to begin. What comes in several lines is one text with commas (RFC 9110,
+    /// section 5.3), which is no id.
     pub(super) fn of<M>(call: &tonic::Request<M>) -> Self {
-        let mut ids = call.metadata().get_all("last-event-id").iter();
-        let id = ids.next().filter(|_| ids.next().is_none());
+        let lines = call.metadata().get_all("last-event-id").iter();
+        let lines: Vec<&str> = lines.map(|id| id.to_str().unwrap_or_default()).collect();
         Self {
-            last_event_id: id.and_then(|id| id.to_str().ok()).map(str::to_owned),
+            last_event_id: (!lines.is_empty()).then(|| lines.join(", ")),
         }
     }
 }

@@ -260,8 +260,10 @@ where
     let answer = move |reply: tonic::Response<R>| {
         let (metadata, message, mut extensions) = reply.into_parts();
         let headers = told(metadata::response(metadata), format);
-        with_preconditions(condition.as_ref(), headers, |headers| {
+        with_preconditions(condition.as_ref(), headers, |mut headers| {
             if let Some(events) = extensions.remove::<Events>().filter(|_| is_followed) {
+                // That of what is followed, not of the stream.
+                headers.remove(header::ETAG);
                 let id = LateId::default();
                 let body = events.into_body(deadline, id.clone());
                 return Ok((Extension(id), response(headers, format.name, body)).into_response());

@@ -358,6 +358,32 @@ async fn what_has_no_etag_has_preconditions_too() {
     }
 }
 
+/// A lease that is watched has the preconditions of one that is read; the stream has no ETag of its own.
+#[tokio::test]
+async fn a_watch_of_one_lease_has_preconditions() {
+    let gateway = Gateway::demo().await;
+    let lease = gateway.lease(r#"{"selector": "board=rpi4", "duration": "1800s"}"#);
+    let path = format!("/v1/{}", lease.await["name"].as_str().unwrap());
+    let read = gateway.get(&path).await;
+    let etag = read.headers["etag"].to_str().unwrap();
+    for (header, tags, status) in [
+        ("if-match", etag, 200),
+        ("if-match", "\"x\"", 412),
+        ("if-none-match", etag, 304),
+        ("if-none-match", "\"x\"", 200),
+    ] {
+        let request = gateway.request("GET", &path).header(header, tags);
+        let request = request.header("accept", "text/event-stream");
+        let response = request.send().await.unwrap();
+        assert_eq!(response.status().as_u16(), status, "{header} {tags}");
+        let is_stream = status == 200;
+        assert!(
+            !is_stream || !response.headers().contains_key("etag"),
+            "{header} {tags}"
+        );
+    }
+}
+
 #[tokio::test]
 async fn a_lease_with_an_id_can_be_asked_for_twice() {
     let gateway = Gateway::demo().await;

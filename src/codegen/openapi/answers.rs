@@ -73,9 +73,12 @@ pub fn answer(
     with_headers(response, own)
 }
 
-/// The answer to those who have it already; none where the operation takes no `If-None-Match`.
-pub fn unchanged(own: &Value) -> Option<ResponseBuilder> {
-    own["requestHeaders"].get("If-None-Match")?;
+/// The answer to those who have it already; none where the operation takes no `If-None-Match`, or changes
+/// something (RFC 9110, section 13.1.2).
+pub fn unchanged(method: &str, own: &Value) -> Option<ResponseBuilder> {
+    own["requestHeaders"]
+        .get("If-None-Match")
+        .filter(|_| method == "GET")?;
     let response = ResponseBuilder::new().description(UNCHANGED);
     Some(with_headers(response, own))
 }

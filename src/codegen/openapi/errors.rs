@@ -74,7 +74,8 @@ const FAILURES: [Failure; 16] = [
         status: "412",
         component: "PreconditionFailed",
         codes: &[],
-        meaning: "`If-Match` names another edition than the present one (`code` 10).",
+        meaning: "`If-Match` names another edition than the present one, or `If-None-Match` \
+                  the present one (`code` 10).",
     },
     Failure {
         status: "413",
@@ -141,7 +142,8 @@ pub fn responses(
     if names_something(binding) {
         statuses.insert("404");
     }
-    if own["requestHeaders"].get("If-Match").is_some() {
+    let has = |header| own["requestHeaders"].get(header).is_some();
+    if has("If-Match") || (has("If-None-Match") && binding.method != "GET") {
         statuses.insert("412");
     }
     if !matches!(binding.body, Body::None) {

@@ -84,7 +84,7 @@ pub fn operation(
             "x-google-api-http",
             rule(binding),
         )])));
-    if let Some(response) = unchanged(own) {
+    if let Some(response) = unchanged(&binding.method, own) {
         operation = operation.response("304", response);
     }
     for (status, response) in errors::responses(binding, prose, schemas, own) {

@@ -402,6 +402,16 @@ fn a_supplement_adds_headers_and_events() {
         assert_eq!(headers["Age"]["description"], "Seconds.", "{status}");
     }
     assert_eq!(responses["304"].get("content"), None);
+    assert_eq!(responses.get("412"), None);
+    let delete = rpc(
+        "GetPart",
+        "Referred",
+        r#"delete: "/v1/{name=things/*/parts/*}""#,
+    );
+    let document = written(&service(&delete), supplement);
+    let change = &document["paths"]["/v1/things/{thing_id}/parts/{part_id}"]["delete"];
+    assert_eq!(change["responses"].get("304"), None);
+    assert!(change["responses"].get("412").is_some());
     let events = &responses["200"]["content"]["text/event-stream"];
     assert_eq!(events["example"], "event: gone\n\n");
     let text = responses["200"]["description"].as_str().unwrap();
