@@ -11,7 +11,10 @@
 //!     "description": "what a reader should know before anything else"
 //!   },
 //!   "tags": {"TAG": "a description, where no resource has one"},
-//!   "parameters": {"PATH_OR_QUERY_PARAMETER": "an example"},
+//!   "parameters": {
+//!     "PATH_OR_QUERY_PARAMETER": "an example",
+//!     "PATH_PARAMETER": {"example": "…", "pattern": "…"}
+//!   },
 //!   "fields": {"FULL_NAME": {"pattern": "…", "minimum": 0, "maxLength": 1, "optional": true, "writable": true}},
 //!   "operations": {
 //!     "OPERATION_ID": {

@@ -3,7 +3,7 @@
 use prost_reflect::FieldDescriptor;
 use serde_json::Value;
 use utoipa::openapi::path::{Parameter, ParameterBuilder, ParameterIn};
-use utoipa::openapi::{Deprecated, Ref, RefOr, Required, Schema, Type};
+use utoipa::openapi::{Deprecated, Object, Ref, RefOr, Required, Schema, Type};
 
 use super::naming::Location;
 use super::schemas::{Purpose, Schemas};
@@ -16,12 +16,12 @@ const SEVERAL_SEGMENTS: &str = "It can be several segments with `/` between them
 cannot say so: tools that are made from this document send such a `/` as `%2F`, which is another name, \
 and so can only send one segment.";
 
-/// One for each wildcard of the path, with an example by name.
+/// One for each wildcard of the path, with what the supplement says by its name.
 pub fn path_parameters(
     binding: &Binding,
     location: &Location,
     schemas: &mut Schemas,
-    examples: &Value,
+    said: &Value,
 ) -> Vec<Parameter> {
     let parameters = location.parameters.iter().map(|parameter| {
         let capture = parameter
@@ -31,7 +31,7 @@ pub fn path_parameters(
         let field = lone.and_then(|capture| capture.fields.last());
         let schema = match field {
             Some(field) => unannotated(schemas.field(field, Purpose::Input)),
-            None => plain(Type::String, None).into(),
+            None => text(said.get(&parameter.name)).into(),
         };
         let mut description = match (field, capture) {
             (Some(field), _) => schemas.description(field),
@@ -61,10 +61,26 @@ pub fn path_parameters(
             .required(Required::True)
             .description(some(&description))
             .schema(Some(schema))
-            .example(examples.get(&parameter.name).cloned())
+            .example(example(said.get(&parameter.name)))
             .build()
     });
     parameters.collect()
+}
+
+/// The schema of a string, with the pattern of what the supplement says of it.
+fn text(said: Option<&Value>) -> Object {
+    let pattern = said.and_then(|said| said["pattern"].as_str());
+    let mut schema = plain(Type::String, None);
+    schema.pattern = pattern.map(str::to_owned);
+    schema
+}
+
+/// What the supplement says is an example, or has one.
+fn example(said: Option<&Value>) -> Option<Value> {
+    match said {
+        Some(Value::Object(said)) => said.get("example").cloned(),
+        said => said.cloned(),
+    }
 }
 
 /// The part of the path that a capture takes, with the names of its parameters.
@@ -86,12 +102,9 @@ fn resource_name<'a>(
     segments.collect::<Vec<_>>().join("/")
 }
 
-/// Every field that neither path nor body binds (`google/api/http.proto`), with an example by name.
-pub fn query_parameters(
-    binding: &Binding,
-    schemas: &mut Schemas,
-    examples: &Value,
-) -> Vec<Parameter> {
+/// Every field that neither path nor body binds (`google/api/http.proto`), with an example from what the supplement
+/// says by its name.
+pub fn query_parameters(binding: &Binding, schemas: &mut Schemas, said: &Value) -> Vec<Parameter> {
     let mut parameters = vec![];
     let left_out = match &binding.body {
         Body::All => return parameters,
@@ -101,7 +114,7 @@ pub fn query_parameters(
     let request = binding.rpc.input();
     for field in request.fields().filter(|field| Some(field) != left_out) {
         let mut way = vec![field];
-        add_query_parameters(binding, &mut way, schemas, examples, &mut parameters);
+        add_query_parameters(binding, &mut way, schemas, said, &mut parameters);
     }
     parameters
 }
@@ -112,7 +125,7 @@ fn add_query_parameters(
     binding: &Binding,
     way: &mut Vec<FieldDescriptor>,
     schemas: &mut Schemas,
-    examples: &Value,
+    said: &Value,
     parameters: &mut Vec<Parameter>,
 ) {
     let Some(field) = way.last() else { return };
@@ -124,14 +137,14 @@ fn add_query_parameters(
         return;
     }
     match Role::of(field) {
-        Role::Text => parameters.push(query_parameter(way, schemas, examples)),
+        Role::Text => parameters.push(query_parameter(way, schemas, said)),
         Role::Message(inner) if !field.is_list() => {
             if way.iter().any(|outer| *outer.parent_message() == inner) {
                 return;
             }
             for field in inner.fields() {
                 way.push(field);
-                add_query_parameters(binding, way, schemas, examples, parameters);
+                add_query_parameters(binding, way, schemas, said, parameters);
                 way.pop();
             }
         }
@@ -140,14 +153,14 @@ fn add_query_parameters(
     }
 }
 
-fn query_parameter(way: &[FieldDescriptor], schemas: &mut Schemas, examples: &Value) -> Parameter {
+fn query_parameter(way: &[FieldDescriptor], schemas: &mut Schemas, said: &Value) -> Parameter {
     let names: Vec<&str> = way.iter().map(FieldDescriptor::json_name).collect();
     let name = names.join(".");
     let required = way.iter().all(|field| behavior(field).required);
     let field = way.last();
     let gone = field.is_some_and(|field| deprecated(&field.options()));
     ParameterBuilder::new()
-        .example(examples.get(&name).cloned())
+        .example(example(said.get(&name)))
         .name(name)
         .parameter_in(ParameterIn::Query)
         .required(if required {
@@ -165,14 +178,12 @@ fn query_parameter(way: &[FieldDescriptor], schemas: &mut Schemas, examples: &Va
 pub fn header_parameters(headers: &Value) -> Vec<Parameter> {
     let headers = headers.as_object().into_iter().flatten();
     let parameter = |(name, entry): (&String, &Value)| {
-        let mut schema = plain(Type::String, None);
-        schema.pattern = entry["pattern"].as_str().map(str::to_owned);
         ParameterBuilder::new()
             .name(name)
             .parameter_in(ParameterIn::Header)
             .required(Required::False)
             .description(entry.as_str().or(entry["description"].as_str()))
-            .schema(Some(schema))
+            .schema(Some(text(Some(entry))))
             .build()
     };
     headers.map(parameter).collect()

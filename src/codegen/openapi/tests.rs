@@ -329,6 +329,33 @@ fn a_supplement_adds_examples_and_what_comes_first() {
 }
 
 #[test]
+fn a_supplement_tells_what_a_part_of_a_name_looks_like() {
+    let services = service(&rpc(
+        "GetPart",
+        "Referred",
+        r#"get: "/v1/{name=things/*/parts/*}""#,
+    ));
+    let supplement = r#"{"parameters": {"thing_id": "car", "part_id": {"example": "door", "pattern": "^[a-z]+$"}}}"#;
+    let document = written(&services, supplement);
+    let item = &document["paths"]["/v1/things/{thing_id}/parts/{part_id}"];
+    let parameters = item["get"]["parameters"].as_array().unwrap();
+    let found: Vec<_> = parameters
+        .iter()
+        .map(|parameter| (&parameter["example"], &parameter["schema"]))
+        .collect();
+    assert_eq!(
+        found,
+        [
+            (&"car".into(), &serde_json::json!({"type": "string"})),
+            (
+                &"door".into(),
+                &serde_json::json!({"type": "string", "pattern": "^[a-z]+$"})
+            ),
+        ]
+    );
+}
+
+#[test]
 fn the_supplement_says_what_annotations_cannot() {
     let source = r#"syntax = "proto3";
         package t;
