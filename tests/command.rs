@@ -283,8 +283,8 @@ fn a_token_that_cannot_be_made_or_ended_is_explained() {
 #[test]
 fn what_is_no_name_and_no_url_is_a_wrong_command_line() {
     for (args, expected) in [
-        (&["health", "--url", "nonsense"][..], "it must be like"),
-        (&["health", "--url", "mailto:a@b"], "it must be like"),
+        (&["health", "--url", "nonsense"][..], "an address is like"),
+        (&["health", "--url", "mailto:a@b"], "an address is like"),
         (&["lease", "get", "a/b"], "a lease is named like"),
         (&["lease", "get", ""], "a lease is named like"),
         (&["lease", "release", "one", "/"], "a lease is named like"),

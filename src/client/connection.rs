@@ -325,7 +325,11 @@ fn route(rpc: &'static str, resource: &str) -> Result<(Method, String), Problem>
     Ok((method, format!("{before}{}{after}", segments.join("/"))))
 }
 
-fn server_url(text: &str) -> Result<Url, String> {
+/// Where a server is: a URL of `http` or `https` with a host.
+///
+/// # Errors
+/// It is something else; with examples of what would do.
+pub fn server_url(text: &str) -> Result<Url, String> {
     match Url::parse(text) {
         Ok(url) if ["http", "https"].contains(&url.scheme()) && url.has_host() => Ok(url),
         _ => Err("an address is like http://127.0.0.1:8082 or https://lab.example.com".to_owned()),

@@ -14,6 +14,7 @@ mod wish;
 
 use clap::{Args, Subcommand};
 
+pub use connection::server_url;
 use connection::{Connection, ConnectionOptions};
 use problem::Problem;
 

@@ -5,7 +5,9 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
 use clap::Args;
+use jumpstarter_gateway::client::server_url;
 use jumpstarter_gateway::config::{ServeArgs, Settings};
+use reqwest::Url;
 
 use super::print;
 
@@ -18,21 +20,13 @@ const READY: &str = "readyz";
 #[derive(Args)]
 pub struct HealthArgs {
     /// Where the server is, if not where these settings have it listen on this machine.
-    #[arg(long, value_name = "URL", value_parser = absolute)]
-    url: Option<String>,
+    #[arg(long, value_name = "URL", value_parser = server_url)]
+    url: Option<Url>,
     /// How long to wait for an answer.
     #[arg(long, value_name = "DURATION", value_parser = humantime::parse_duration, default_value = "5s")]
     timeout: Duration,
     #[command(flatten)]
     settings: ServeArgs,
-}
-
-/// What can be asked: a URL of http, which always has a host.
-fn absolute(text: &str) -> Result<String, &'static str> {
-    match reqwest::Url::parse(text) {
-        Ok(url) if ["http", "https"].contains(&url.scheme()) => Ok(text.to_owned()),
-        _ => Err("it must be like `https://lab.example.com`"),
-    }
 }
 
 /// Says that it is.
@@ -41,7 +35,7 @@ fn absolute(text: &str) -> Result<String, &'static str> {
 /// It is not, or does not answer.
 pub fn run(args: HealthArgs) -> Result<(), String> {
     let url = match args.url {
-        Some(url) => url,
+        Some(url) => url.into(),
         None => url(&Settings::show(args.settings).map_err(|error| error.to_string())?),
     };
     let url = format!("{}/{READY}", url.trim_end_matches('/'));
