@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::merge::Merged;
 use super::row::{Field, Kind, Message};
-use crate::proto::json::{self, Numeric, Strict};
+use crate::proto::json::{self, Numeric, Strict, TextReader};
 
 /// One thing that the request gives, and the field it is given for.
 #[derive(Debug)]
@@ -156,12 +156,11 @@ impl<'a> Node<'a> {
 /// Reads JSON to its end.
 fn read_json<'de, T>(
     bytes: &'de [u8],
-    read: impl FnOnce(
-        Strict<&mut serde_json::Deserializer<serde_json::de::SliceRead<'de>>>,
-    ) -> Result<T, serde_json::Error>,
+    read: impl FnOnce(Strict<'_, &mut TextReader<'de>>) -> Result<T, serde_json::Error>,
 ) -> Result<T, Trouble> {
     let mut reader = serde_json::Deserializer::from_slice(bytes);
-    let value = read(Strict::new(&mut reader, json::Options::default())).map_err(Trouble::Json)?;
+    let strict = Strict::of_text(&mut reader, bytes, json::Options::default());
+    let value = read(strict).map_err(Trouble::Json)?;
     reader.end().map_err(Trouble::Json)?;
     Ok(value)
 }

@@ -5,9 +5,7 @@
 //! present with `0`, `""` or `null` was meant too. What names a resource, bound by the path or an
 //! IDENTIFIER, says which one to change, not what (AIP-203).
 
-use serde::de::{
-    DeserializeSeed, Deserializer, Error as _, IgnoredAny, MapAccess, SeqAccess, Visitor,
-};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
 use super::explain::{refusal, shortened, unknown};
 use super::row::{Binding, Body, Field, Kind, Mask, Message};
@@ -132,17 +130,12 @@ impl<'de> Visitor<'de> for Keys<'_> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut json: A) -> Result<(), A::Error> {
         let mut empty = true;
-        let mut seen: Vec<&Field> = vec![];
         while let Some(key) = json.next_key::<String>()? {
             empty = false;
             let Some(field) = self.message.field(&key) else {
                 json.next_value::<IgnoredAny>()?;
                 continue;
             };
-            if seen.contains(&field) {
-                return Err(A::Error::custom("a key came twice"));
-            }
-            seen.push(field);
             let path = [self.path, &[field]].concat();
             if self.names(&path) {
                 json.next_value::<IgnoredAny>()?;

@@ -180,10 +180,37 @@ fn a_number_too_large_is_told_of_its_field() {
             None,
             &format!("{{\"leaf\": {{\"numValue\": {number}}}}}"),
         );
-        assert!(
-            error.starts_with("leaf.numValue: number out of range"),
-            "{error}"
-        );
+        let told = format!("leaf.numValue: invalid value: number `{number}`, expected a 32-bit");
+        assert!(error.starts_with(&told), "{error}");
+        let body = format!("{{\"doubleValue\": {number}}}");
+        let specimen = row("ExchangeSpecimen", "POST");
+        let error = bind::<pb::Specimen>(specimen, std::iter::empty(), None, body.as_bytes());
+        let error = error.unwrap_err().to_string();
+        let told = "doubleValue: number out of range";
+        assert!(error.starts_with(told), "{error}");
+    }
+}
+
+/// A 64-bit integer is what the text says, wherever in a request it is and however it is written.
+#[test]
+fn integers_of_64_bits_survive_in_every_form() {
+    let post = row("ExchangeSpecimen", "POST");
+    let is_query =
+        |row: &&Binding| row.rpc == post.rpc && row.method == "GET" && row.captures.is_empty();
+    let get = BINDINGS.iter().find(is_query).unwrap();
+    for (text, number) in [
+        ("9007199254740993.0", "9007199254740993"),
+        ("922337203685477580700e-2", "9223372036854775807"),
+        ("1e18", "1000000000000000000"),
+    ] {
+        let body = format!("{{\"int64Value\": {text}, \"uint64Value\": \"{text}\"}}");
+        let in_body = bind::<pb::Specimen>(post, std::iter::empty(), None, body.as_bytes());
+        let query = format!("int64Value={text}&uint64Value={text}");
+        let in_query = bind::<pb::Specimen>(get, std::iter::empty(), Some(&query), b"");
+        let expected = format!(r#"{{"int64Value":"{number}","uint64Value":"{number}"}}"#);
+        for specimen in [in_body, in_query] {
+            assert_eq!(serde_json::to_string(&specimen.unwrap()).unwrap(), expected);
+        }
     }
 }
 
@@ -318,7 +345,7 @@ fn names_of_enums_are_told_like_names_of_fields() {
 }
 
 #[test]
-fn a_mask_is_not_made_of_keys_that_come_twice() {
+fn keys_that_come_twice_are_refused_where_they_make_a_mask() {
     let patch = row("UpdateBook", "PATCH");
     let body = format!("{{{}\"title\":\"\"}}", "\"title\":\"\",".repeat(50_000));
     let captures = ["shelves/1/books/2"].into_iter();

@@ -12,7 +12,8 @@
 //! | Wanted | Call | Visitor takes |
 //! |---|---|---|
 //! | any singular, repeated or map field | `deserialize_option` | none: left unset; some |
-//! | number | `deserialize_any` | `i64`, `u64`, `f64`, or its text in `visit_str` |
+//! | floating point number | `deserialize_any` | `i64`, `u64`, `f64`, or its text in `visit_str` |
+//! | integer | `deserialize_newtype_struct(`[`INTEGER`]`)` | the same, or newtype; see [`INTEGER`] |
 //! | bool | `deserialize_bool` | `bool` |
 //! | string | `deserialize_string` | `str` |
 //! | bytes | `deserialize_str` | base64 in `visit_str` |
@@ -51,13 +52,18 @@ pub use enumeration::{Enum, Null};
 pub use kind::{Bytes, Field, Kind, Nullable, ONE_OF_SEVERAL, Plain, Written, member, once};
 pub use number::{Number, Numeric};
 pub use registry::{Entry, lookup, register};
-pub use strict::Strict;
+pub use strict::{Strict, TextReader};
 
 /// Newtype name under which an enum is asked for. Its visitor takes the name (`visit_str`) or the
 /// number (`visit_i64`, `visit_u64`, `visit_f64`) of a value; given `visit_newtype_struct` it asks
 /// the deserializer inside for one of these. Given `visit_some` it does the same, and passes over
 /// a name that it does not know instead of refusing it.
 pub const ENUM: &str = "google.protobuf.EnumValue";
+
+/// Newtype name under which an integer is asked for. Who reads JSON text gives its visitor the value
+/// exactly as it is written, `1e18` too. Given `visit_newtype_struct` the visitor asks the deserializer
+/// inside for any value.
+pub const INTEGER: &str = "google.protobuf.Integer";
 
 /// Newtype name under which a `google.protobuf.FieldMask` is asked for. `visit_newtype_struct`
 /// reads the ProtoJSON form, lowerCamelCase only; `visit_str` takes text from a URL, where
@@ -93,7 +99,7 @@ pub fn from_slice<T: DeserializeOwned>(
     options: Options,
 ) -> Result<T, serde_json::Error> {
     let mut deserializer = serde_json::Deserializer::from_slice(bytes);
-    let value = T::deserialize(Strict::new(&mut deserializer, options))?;
+    let value = T::deserialize(Strict::of_text(&mut deserializer, bytes, options))?;
     deserializer.end()?;
     Ok(value)
 }

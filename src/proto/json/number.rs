@@ -3,10 +3,12 @@
 use std::fmt;
 use std::marker::PhantomData;
 
-use serde::de::{self, Deserializer, Unexpected, Visitor};
+use serde::Deserialize as _;
+use serde::de::{self, Deserializer, Error as _, Unexpected, Visitor};
 use serde::ser::Serializer;
+use serde_json::value::RawValue;
 
-use super::Kind;
+use super::{INTEGER, Kind};
 
 /// The kind of all integer and floating point fields.
 ///
@@ -14,15 +16,21 @@ use super::Kind;
 /// fraction of zeros or an exponent (`1.0`, `1e5`). 64-bit integers are written as strings, NaN
 /// and the infinities as `"NaN"`, `"Infinity"` and `"-Infinity"`.
 ///
-/// A bare JSON number with a fraction or an exponent passes through an `f64`, which holds every
-/// integer below 2^53. For an integer field a larger one is refused: it may have been another.
+/// Integers are read as they are written, whatever their form, in JSON text ([`Strict::of_text`]). A value
+/// in memory holds a number with a fraction or an exponent as an `f64`, which has every integer below
+/// 2^53; a larger one is refused there: it may have been another.
+///
+/// [`Strict::of_text`]: super::Strict::of_text
 pub struct Number;
 
 impl<T: Numeric> Kind<T> for Number {
     fn read<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<T>, D::Error> {
-        deserializer
-            .deserialize_any(NumberVisitor(PhantomData))
-            .map(Some)
+        let visitor = NumberVisitor(PhantomData);
+        let number = match T::IS_INTEGER {
+            true => deserializer.deserialize_newtype_struct(INTEGER, visitor),
+            false => deserializer.deserialize_any(visitor),
+        };
+        number.map(Some)
     }
 
     fn write<S: Serializer>(value: &T, serializer: S) -> Result<S::Ok, S::Error> {
@@ -35,8 +43,11 @@ pub trait Numeric: Sized {
     /// What the type takes, for error messages.
     const EXPECTED: &'static str;
 
-    /// What the type takes from 2^53 on.
+    /// The same for a number with a fraction or an exponent that may have been rounded.
     const EXPECTED_BEYOND: &'static str = Self::EXPECTED;
+
+    /// True for a type without fractions.
+    const IS_INTEGER: bool;
 
     /// `None` when out of range.
     fn from_i64(number: i64) -> Option<Self>;
@@ -59,7 +70,7 @@ pub trait Numeric: Sized {
 /// Takes a number in any of the ways it may be given.
 pub struct NumberVisitor<T>(pub PhantomData<T>);
 
-impl<T: Numeric> Visitor<'_> for NumberVisitor<T> {
+impl<'de, T: Numeric> Visitor<'de> for NumberVisitor<T> {
     type Value = T;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -85,6 +96,61 @@ impl<T: Numeric> Visitor<'_> for NumberVisitor<T> {
     fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
         T::parse(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
     }
+
+    /// From what cannot tell how it is written.
+    fn visit_newtype_struct<D: Deserializer<'de>>(self, inner: D) -> Result<T, D::Error> {
+        inner.deserialize_any(self)
+    }
+}
+
+/// Reads what is asked for as an [`INTEGER`] from somewhere in a JSON text: a number as it is written,
+/// everything else as it is.
+///
+/// # Errors
+/// It is no JSON, a number that is no integer of 64 bits, or something that the visitor does not take.
+pub fn read_integer<'de, D: Deserializer<'de>, V: Visitor<'de>>(
+    json: D,
+    text: &[u8],
+    visitor: V,
+) -> Result<V::Value, D::Error> {
+    let value = <&RawValue>::deserialize(json)?.get();
+    // As whoever reads JSON says it: serde_json takes the place out of the words again.
+    visit_integer(value, visitor).map_err(|error: D::Error| {
+        let before = value.as_ptr().addr().wrapping_sub(text.as_ptr().addr());
+        let read = text.get(..before.wrapping_add(value.len()));
+        let mut lines = read.unwrap_or(text).rsplit(|byte| *byte == b'\n');
+        let column = lines.next().unwrap_or_default().len();
+        let line = 1 + lines.count();
+        D::Error::custom(format_args!("{error} at line {line} column {column}"))
+    })
+}
+
+fn visit_integer<'de, V: Visitor<'de>, E: de::Error>(
+    value: &str,
+    visitor: V,
+) -> Result<V::Value, E> {
+    let unexpected = match value.as_bytes().first() {
+        Some(b'"') => {
+            let half = |_| E::custom("a string with half of a surrogate pair");
+            return visitor.visit_string(serde_json::from_str(value).map_err(half)?);
+        }
+        Some(b'[') => Unexpected::Seq,
+        Some(b'{') => Unexpected::Map,
+        Some(b't' | b'f') => Unexpected::Bool(value == "true"),
+        Some(b'n') => Unexpected::Unit,
+        _ => {
+            let integer = Decimal::parse(value).and_then(|number| number.integer());
+            return match integer.map(|number| (i64::try_from(number), u64::try_from(number))) {
+                Some((Ok(number), _)) => visitor.visit_i64(number),
+                Some((_, Ok(number))) => visitor.visit_u64(number),
+                _ => {
+                    let number = format!("number `{value}`");
+                    Err(E::invalid_value(Unexpected::Other(&number), &visitor))
+                }
+            };
+        }
+    };
+    Err(E::invalid_type(unexpected, &visitor))
 }
 
 macro_rules! integer {
@@ -92,6 +158,7 @@ macro_rules! integer {
         impl Numeric for $integer {
             const EXPECTED: &'static str = $expected;
             const EXPECTED_BEYOND: &'static str = concat!($expected, $beyond);
+            const IS_INTEGER: bool = true;
 
             fn from_i64(number: i64) -> Option<Self> {
                 number.try_into().ok()
@@ -139,6 +206,7 @@ macro_rules! float {
     ($float:ty, $expected:literal, $write:ident) => {
         impl Numeric for $float {
             const EXPECTED: &'static str = $expected;
+            const IS_INTEGER: bool = false;
 
             fn from_i64(number: i64) -> Option<Self> {
                 Some(number as $float)
@@ -229,26 +297,22 @@ impl<'a> Decimal<'a> {
 
     /// The exact value, when it is an integer of at most 64 bits and a sign.
     fn integer(&self) -> Option<i128> {
-        let mut magnitude = 0_u128;
-        // The zeros that the digits so far end in.
-        let mut zeros = 0_u32;
-        // Zeros at the end of a fraction say nothing, however many there are.
+        // Zeros at the end, however many there are, are only a matter of the exponent.
         let fraction = self.fraction.trim_end_matches('0');
-        let mut exponent = self.exponent.checked_sub(fraction.len().try_into().ok()?)?;
-        for digit in self.whole.bytes().chain(fraction.bytes()) {
-            zeros = if digit == b'0' { zeros + 1 } else { 0 };
+        let whole = match fraction {
+            "" => self.whole.trim_end_matches('0'),
+            _ => self.whole,
+        };
+        let places = |digits: &str| i64::try_from(digits.len()).ok();
+        let exponent = self.exponent + places(self.whole)? - places(whole)? - places(fraction)?;
+        let mut magnitude = 0_u128;
+        for digit in whole.bytes().chain(fraction.bytes()) {
             magnitude = magnitude
                 .checked_mul(10)?
                 .checked_add(u128::from(digit - b'0'))?;
         }
         if magnitude == 0 {
             return Some(0);
-        }
-        while exponent < 0 {
-            if zeros == 0 {
-                return None;
-            }
-            (magnitude, zeros, exponent) = (magnitude / 10, zeros - 1, exponent + 1);
         }
         let scale = 10_u128.checked_pow(u32::try_from(exponent).ok()?)?;
         let magnitude = i128::try_from(magnitude.checked_mul(scale)?).ok()?;
@@ -290,9 +354,12 @@ mod tests {
             assert_eq!(number::<i32>(text), Some(100), "{text}");
             assert_eq!(number::<u64>(&format!("{text:?}")), Some(100), "{text:?}");
         }
-        for zeros in [39, 400] {
-            let text = format!("\"1.{}\"", "0".repeat(zeros));
-            assert_eq!(number::<i32>(&text), Some(1), "{text}");
+        for count in [39, 400] {
+            let zeros = "0".repeat(count);
+            for text in [format!("1.{zeros}"), format!("1{zeros}e-{count}")] {
+                assert_eq!(number::<i32>(&text), Some(1), "{text}");
+                assert_eq!(number::<i32>(&format!("{text:?}")), Some(1), "{text:?}");
+            }
         }
         for text in ["0", "-0", "0.0", "-0e5", "0e99999999999", "0.000e-7"] {
             assert_eq!(number::<u32>(text), Some(0), "{text}");
@@ -350,30 +417,85 @@ mod tests {
     }
 
     #[test]
-    fn exact_beyond_the_precision_of_floating_point_when_quoted() {
-        assert_eq!(number::<i64>("\"9223372036854775807.0\""), Some(i64::MAX));
-        assert_eq!(number::<u64>("\"1844674407370955161.5e1\""), Some(u64::MAX));
-        assert_eq!(
-            number::<i64>("\"9007199254740993e0\""),
-            Some(9_007_199_254_740_993)
-        );
+    fn integers_are_exact_beyond_the_precision_of_floating_point() {
+        let exact = 9_007_199_254_740_993;
+        for (text, signed, unsigned) in [
+            (
+                "9223372036854775807.0",
+                Some(i64::MAX),
+                Some(i64::MAX as u64),
+            ),
+            ("1844674407370955161.5e1", None, Some(u64::MAX)),
+            ("9007199254740993.00e0", Some(exact), Some(exact as u64)),
+            ("1e18", Some(10_i64.pow(18)), Some(10_u64.pow(18))),
+            ("-9007199254740993e-0", Some(-exact), None),
+            ("-9223372036854775808.0", Some(i64::MIN), None),
+            ("9223372036854775808e0", None, Some(1 << 63)),
+            ("18446744073709551616.0", None, None),
+            ("9007199254740993.5", None, None),
+            ("1.00000000000000000000000000000000000000001", None, None),
+        ] {
+            for json in [text.to_owned(), format!("{text:?}")] {
+                assert_eq!(number::<i64>(&json), signed, "{json}");
+                assert_eq!(number::<u64>(&json), unsigned, "{json}");
+            }
+        }
     }
 
     /// `f64` holds no others: 2^53 may have been 2^53 + 1.
     #[test]
-    fn a_fraction_or_an_exponent_changes_no_integer() {
-        let last = 9_007_199_254_740_991;
-        for json in ["9007199254740991.0", "9007199254740991e0"] {
-            assert_eq!(number::<i64>(json), Some(last), "{json}");
-            assert_eq!(number::<u64>(json), Some(last.unsigned_abs()), "{json}");
-            assert_eq!(number::<i64>(&format!("-{json}")), Some(-last), "{json}");
+    fn what_may_have_been_rounded_in_memory_is_refused() {
+        let in_memory = |json: &str| {
+            let value: serde_json::Value = serde_json::from_str(json).unwrap();
+            Number::read(value).map(Option::<i64>::unwrap)
+        };
+        for (json, number) in [
+            ("9007199254740991.0", (1 << 53) - 1),
+            ("-1e15", -10_i64.pow(15)),
+        ] {
+            assert_eq!(in_memory(json).unwrap(), number, "{json}");
         }
         for json in ["9007199254740993.0", "9007199254740992.0", "1e18", "1.8e19"] {
-            assert_eq!(number::<i64>(json), None, "{json}");
-            assert_eq!(number::<u64>(json), None, "{json}");
+            let told = in_memory(json).unwrap_err().to_string();
+            assert!(told.contains("exponent only in quotes"), "{json}: {told}");
         }
-        let told = read::<Number, i64>("1e18").unwrap_err();
-        assert!(told.contains("exponent only in quotes"), "{told}");
+    }
+
+    #[test]
+    fn what_is_no_integer_is_told_as_it_is_written_and_where() {
+        for (json, told) in [
+            (
+                "\n 1.50",
+                "invalid value: number `1.50`, expected a 32-bit integer at line 2 column 5",
+            ),
+            (
+                "1e400",
+                "invalid value: number `1e400`, expected a 32-bit integer at line 1 column 5",
+            ),
+            (
+                "\"a\\u0062\"",
+                "invalid value: string \"ab\", expected a 32-bit integer at line 1 column 9",
+            ),
+            (
+                "[1]",
+                "invalid type: sequence, expected a 32-bit integer at line 1 column 3",
+            ),
+            (
+                "{}",
+                "invalid type: map, expected a 32-bit integer at line 1 column 2",
+            ),
+            (
+                "true",
+                "invalid type: boolean `true`, expected a 32-bit integer at line 1 column 4",
+            ),
+            (
+                "\"\\ud800\"",
+                "a string with half of a surrogate pair at line 1 column 8",
+            ),
+            ("1.", "invalid number at line 1 column 2"),
+        ] {
+            assert_eq!(read::<Number, i32>(json).unwrap_err(), told, "{json}");
+        }
     }
 
     #[test]

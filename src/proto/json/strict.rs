@@ -1,5 +1,5 @@
 //! A thin layer around any deserializer: limits nesting, and passes over what is unknown where
-//! the caller wants that. Knows no type of ours but the names under which enums are asked for.
+//! the caller wants that. Knows no type of ours but the names under which enums and integers are asked for.
 
 use std::fmt;
 
@@ -8,17 +8,21 @@ use serde::de::{
     self, DeserializeSeed, Deserializer, EnumAccess, IgnoredAny, MapAccess, SeqAccess, Visitor,
 };
 
-use super::{ENUM, MAXIMUM_DEPTH, Options};
+use super::number::read_integer;
+use super::{ENUM, INTEGER, MAXIMUM_DEPTH, Options};
+
+/// serde_json's reader of a text in memory.
+pub type TextReader<'de> = serde_json::Deserializer<serde_json::de::SliceRead<'de>>;
 
 /// Wraps a deserializer, and inside it every visitor, seed and access that a value is read
 /// through: what is read below obeys the same rules.
-pub struct Strict<T> {
+pub struct Strict<'a, T> {
     inner: T,
-    rules: Rules,
+    rules: Rules<'a>,
 }
 
 #[derive(Clone, Copy)]
-struct Rules {
+struct Rules<'a> {
     options: Options,
     /// Arrays and objects that may still be opened.
     depth_left: usize,
@@ -26,9 +30,11 @@ struct Rules {
     fields: Option<&'static [&'static str]>,
     /// True while an enum is asked for.
     enumeration: bool,
+    /// The whole of the JSON text that is read, if it is one and not a value in memory.
+    text: Option<&'a [u8]>,
 }
 
-impl<D> Strict<D> {
+impl<D> Strict<'_, D> {
     /// Reads from `inner` under the rules of the dialect.
     pub fn new(inner: D, options: Options) -> Self {
         let depth_left = MAXIMUM_DEPTH;
@@ -39,13 +45,24 @@ impl<D> Strict<D> {
                 depth_left,
                 fields: None,
                 enumeration: false,
+                text: None,
             },
         }
     }
 }
 
-impl Rules {
-    fn around<T>(self, inner: T) -> Strict<T> {
+impl<'a, 'de> Strict<'a, &'a mut TextReader<'de>> {
+    /// As [`new`](Self::new), from the beginning of a JSON text, whose integers are read as they are
+    /// written.
+    pub fn of_text(inner: &'a mut TextReader<'de>, text: &'a [u8], options: Options) -> Self {
+        let mut strict = Self::new(inner, options);
+        strict.rules.text = Some(text);
+        strict
+    }
+}
+
+impl<'a> Rules<'a> {
+    fn around<T>(self, inner: T) -> Strict<'a, T> {
         Strict { inner, rules: self }
     }
 
@@ -77,7 +94,7 @@ macro_rules! forward_deserialize {
     )* };
 }
 
-impl<'de, D: Deserializer<'de>> Deserializer<'de> for Strict<D> {
+impl<'de, D: Deserializer<'de>> Deserializer<'de> for Strict<'_, D> {
     type Error = D::Error;
 
     forward_deserialize! {
@@ -98,6 +115,9 @@ impl<'de, D: Deserializer<'de>> Deserializer<'de> for Strict<D> {
         name: &'static str,
         visitor: V,
     ) -> Result<V::Value, D::Error> {
+        if let Some(text) = self.rules.text.filter(|_| name == INTEGER) {
+            return read_integer(self.inner, text, visitor);
+        }
         let rules = Rules {
             enumeration: name == ENUM,
             ..self.rules
@@ -133,7 +153,7 @@ macro_rules! forward_visit {
     )* };
 }
 
-impl<'de, V: Visitor<'de>> Visitor<'de> for Strict<V> {
+impl<'de, V: Visitor<'de>> Visitor<'de> for Strict<'_, V> {
     type Value = V::Value;
 
     fn expecting(&self, formatter: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -184,7 +204,7 @@ impl<'de, V: Visitor<'de>> Visitor<'de> for Strict<V> {
     }
 }
 
-impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Strict<S> {
+impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Strict<'_, S> {
     type Value = S::Value;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<S::Value, D::Error> {
@@ -192,7 +212,7 @@ impl<'de, S: DeserializeSeed<'de>> DeserializeSeed<'de> for Strict<S> {
     }
 }
 
-impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Strict<A> {
+impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Strict<'_, A> {
     type Error = A::Error;
 
     fn next_element_seed<S: DeserializeSeed<'de>>(
@@ -208,7 +228,7 @@ impl<'de, A: SeqAccess<'de>> SeqAccess<'de> for Strict<A> {
     }
 }
 
-impl<'de, A: MapAccess<'de>> MapAccess<'de> for Strict<A> {
+impl<'de, A: MapAccess<'de>> MapAccess<'de> for Strict<'_, A> {
     type Error = A::Error;
 
     fn next_key_seed<S: DeserializeSeed<'de>>(

@@ -11,9 +11,9 @@ pub fn read<K: Kind<T>, T>(json: &str) -> Result<Option<T>, String> {
 
 /// As [`read`], with options.
 pub fn read_with<K: Kind<T>, T>(json: &str, options: Options) -> Result<Option<T>, String> {
-    let mut deserializer = serde_json::Deserializer::from_str(json);
+    let mut deserializer = serde_json::Deserializer::from_slice(json.as_bytes());
     let value = Field::<K, T>::new()
-        .deserialize(Strict::new(&mut deserializer, options))
+        .deserialize(Strict::of_text(&mut deserializer, json.as_bytes(), options))
         .map_err(|error| error.to_string())?;
     deserializer.end().map_err(|error| error.to_string())?;
     Ok(value)
