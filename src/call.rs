@@ -31,6 +31,7 @@ pub struct Call {
     /// A number that means something to `server` alone.
     route: Cell<usize>,
     waited: Cell<bool>,
+    unread: Cell<bool>,
     commit: Cell<Option<Commit>>,
     deed: RefCell<Option<Box<Deed>>>,
 }
@@ -117,6 +118,7 @@ impl Call {
             has_deed: false,
             route: Cell::new(route),
             waited: Cell::new(false),
+            unread: Cell::new(false),
             commit: Cell::new(None),
             deed: RefCell::new(None),
         }
@@ -164,6 +166,11 @@ impl Call {
         self.waited.get()
     }
 
+    /// Not all of its body will be read.
+    pub fn has_unread(&self) -> bool {
+        self.unread.get()
+    }
+
     pub fn commit(&self) -> Option<Commit> {
         self.commit.get()
     }
@@ -208,6 +215,11 @@ pub fn note_reason(reason: Option<&str>) {
 /// The call's time says nothing of the server: it waits because it wants to.
 pub fn note_wait() {
     present(|call| call.waited.set(true));
+}
+
+/// The rest of the call's body is left where it is.
+pub fn note_unread() {
+    present(|call| call.unread.set(true));
 }
 
 /// What the call asked for has been kept.

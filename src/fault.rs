@@ -13,6 +13,16 @@ use crate::proto::wkt;
 /// The `domain` of every `google.rpc.ErrorInfo` that comes from here.
 pub const DOMAIN: &str = "jumpstarter.dev";
 
+/// The longest text of a failure, in bytes. What is sent back must not grow with what was sent: gRPC has
+/// it in headers, of which many clients take no more than 16 KiB.
+const LONGEST_TEXT: usize = 1000;
+
+/// The longest path of a field.
+const LONGEST_FIELD: usize = 320;
+
+/// How much is told of fields that are wrong. The first of them is told in any case.
+const ENOUGH: usize = 3 * LONGEST_TEXT;
+
 /// Why a call failed, as the caller is told. Causes go to the log, where they are met.
 #[derive(Debug)]
 pub struct Fault {
@@ -35,12 +45,12 @@ pub struct Violation {
 
 impl Fault {
     /// A failure with a canonical code, a stable UPPER_SNAKE_CASE reason for programs, and a
-    /// sentence for people.
+    /// sentence for people. A text that is too long is cut here, as everywhere in a failure.
     pub fn new(code: Code, reason: &'static str, message: impl Into<String>) -> Self {
         Self {
             code,
             reason,
-            message: message.into(),
+            message: shortened(message.into(), LONGEST_TEXT),
             violations: vec![],
             metadata: vec![],
             retry_after: None,
@@ -57,16 +67,27 @@ impl Fault {
         Self::new(Code::Unauthenticated, reason, message)
     }
 
+    /// Another field that is wrong, if not enough is told of others.
     #[must_use]
     pub fn with_violation(mut self, violation: Violation) -> Self {
-        self.violations.push(violation);
+        let told = self.violations.iter();
+        let told: usize = told
+            .map(|one| one.field.len() + one.description.len())
+            .sum();
+        if told < ENOUGH {
+            self.violations.push(Violation {
+                field: shortened(violation.field, LONGEST_FIELD),
+                description: shortened(violation.description, LONGEST_TEXT),
+            });
+        }
         self
     }
 
     /// A fact for programs (`ErrorInfo.metadata`).
     #[must_use]
     pub fn with_metadata(mut self, key: &'static str, value: impl Into<String>) -> Self {
-        self.metadata.push((key, value.into()));
+        let value = shortened(value.into(), LONGEST_TEXT);
+        self.metadata.push((key, value));
         self
     }
 
@@ -126,6 +147,18 @@ impl Fault {
     }
 }
 
+/// No more of a text than `length` bytes of it: its beginning and its end, which says what would be right.
+#[must_use]
+pub fn shortened(mut text: String, length: usize) -> String {
+    if text.len() > length {
+        let end = length / 4;
+        let beginning = text.floor_char_boundary(length - end);
+        let end = text.ceil_char_boundary(text.len() - end);
+        text.replace_range(beginning..end, "…");
+    }
+    text
+}
+
 /// The reason in the details of a `google.rpc.Status` that came from here, encoded as gRPC carries it.
 #[must_use]
 pub fn reason(status: &[u8]) -> Option<String> {
@@ -145,12 +178,42 @@ pub fn reason_of(status: &rpc::Status) -> Option<String> {
     Some(info.reason)
 }
 
-/// Tells in the details of an error by which id somebody who reports it can be told from others.
-pub fn tell_request_id(status: &mut rpc::Status, id: &str) {
-    status.details.push(wkt::Any::of(&rpc::RequestInfo {
-        request_id: id.to_owned(),
-        ..Default::default()
-    }));
+/// Tells in the details of an error how somebody who reports it can be told from others, once.
+pub fn tell_request(status: &mut rpc::Status, info: &rpc::RequestInfo) {
+    let type_url = rpc::RequestInfo::type_url();
+    if status
+        .details
+        .iter()
+        .all(|detail| detail.type_url != type_url)
+    {
+        status.details.push(wkt::Any::of(info));
+    }
+}
+
+/// What a status of a call says. One without details (tonic makes some, and details that cannot be read are
+/// none) still has a reason: its code.
+#[must_use]
+pub fn proto_of(status: &tonic::Status) -> rpc::Status {
+    // Details that cannot be read never change the code or the message.
+    let details = rpc::Status::decode(status.details()).map(|status| status.details);
+    match details.unwrap_or_default() {
+        details if details.is_empty() => {
+            Fault::new(status.code(), code_name(status.code()), status.message()).into_proto()
+        }
+        details => rpc::Status {
+            code: status.code() as i32,
+            message: status.message().to_owned(),
+            details,
+        },
+    }
+}
+
+/// The code's name in `google.rpc.Code`.
+#[must_use]
+pub fn code_name(code: Code) -> &'static str {
+    rpc::Code::try_from(code as i32)
+        .unwrap_or(rpc::Code::Unknown)
+        .as_str_name()
 }
 
 impl fmt::Display for Fault {
@@ -168,5 +231,30 @@ impl From<Fault> for tonic::Status {
         let (code, message) = (fault.code, fault.message.clone());
         let details = fault.into_proto().encode_to_vec();
         Self::with_details(code, message, details.into())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_failure_does_not_grow_with_its_request() {
+        let long = "ä".repeat(500_000);
+        let mut fault = Fault::invalid_argument("TEST", long.clone()).with_metadata("key", &long);
+        for _ in 0..1_000 {
+            fault = fault.with_violation(Violation {
+                field: long.clone(),
+                description: long.clone(),
+            });
+        }
+        let violations = fault.violations.len();
+        assert!((2..5).contains(&violations), "{violations}");
+        let headers = tonic::Status::from(fault)
+            .into_http::<()>()
+            .headers()
+            .clone();
+        let size: usize = headers.values().map(http::HeaderValue::len).sum();
+        assert!(size < 15_000, "{size} bytes");
     }
 }

@@ -10,10 +10,9 @@ use std::task::{Context, Poll};
 use axum::Router;
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either};
-use http::header::ACCESS_CONTROL_REQUEST_METHOD;
+use http::header::{ACCESS_CONTROL_REQUEST_METHOD, EXPECT};
 use http::{Method, Request, Version};
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Layer, Service, ServiceExt};
@@ -21,9 +20,10 @@ use tower_http::cors::CorsLayer;
 
 use super::HEALTH;
 use super::framing;
+use super::grpc;
 use super::host;
 use super::identify::identify;
-use super::lingering::Lingering;
+use super::lingering::{Lingering, LingeringBody};
 use super::metrics;
 use super::observer::Observer;
 use super::refusals::{no_path, too_many_headers, url_too_long};
@@ -197,7 +197,7 @@ fn unmasked(mut request: Request<Body>) -> Request<Body> {
 #[cold]
 pub(super) fn refusal(is_rpc: bool, rejection: Rejection) -> Response {
     if is_rpc {
-        tonic::Status::from(rejection).into_http()
+        grpc::refusal(rejection)
     } else {
         rejection.into_response()
     }
@@ -205,7 +205,7 @@ pub(super) fn refusal(is_rpc: bool, rejection: Rejection) -> Response {
 
 impl<B> Service<Request<B>> for Gateway
 where
-    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B: LingeringBody,
     B::Error: Into<BoxError>,
 {
     type Response = Response;
@@ -229,13 +229,13 @@ where
 /// A request with a body of any kind. Most have none, and need no box for it.
 fn whole<B>(request: Request<B>) -> Request<Body>
 where
-    B: http_body::Body<Data = Bytes> + Send + 'static,
+    B: LingeringBody,
     B::Error: Into<BoxError>,
 {
-    let version = request.version();
-    request.map(|body| match version {
-        _ if body.is_end_stream() => Body::empty(),
-        Version::HTTP_2 => Body::new(Lingering::new(Body::new(body))),
-        _ => Body::new(body),
-    })
+    if request.body().is_end_stream() {
+        return request.map(|_| Body::empty());
+    }
+    let is_held_back =
+        request.version() == Version::HTTP_11 && request.headers().contains_key(EXPECT);
+    request.map(|body| Body::new(Lingering::new(body, is_held_back)))
 }

@@ -6,16 +6,16 @@ use std::time::Duration;
 use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
-use http::{HeaderMap, Method, header};
+use http::{Method, header};
 use prost::Message as _;
 use tonic::{Code, Status};
 
+use super::identify::request_info;
 use super::refusals::not_grpc;
 use super::routes;
 use crate::call;
 use crate::fault::{self, Fault};
-use crate::proto::google::rpc;
-use crate::transcode::{Deadline, wrong_method};
+use crate::transcode::{BODY_TOO_LARGE, Deadline, wrong_method};
 
 /// The request is a gRPC call: a POST of `application/grpc`, whose messages are encoded as protobuf has
 /// them (gRPC over HTTP/2, "Requests"). gRPC-Web is something else.
@@ -30,10 +30,12 @@ pub fn is_grpc<B>(request: &http::Request<B>) -> bool {
 /// What is answered to a call of an rpc that there is not.
 pub fn unknown_rpc(path: &str) -> Response {
     let message = format!("there is no rpc {path}");
-    let fault = Fault::new(Code::Unimplemented, "UNKNOWN_RPC", message);
-    let mut response = Status::from(fault).into_http();
-    tell_request_id(response.headers_mut());
-    response
+    refusal(Fault::new(Code::Unimplemented, "UNKNOWN_RPC", message))
+}
+
+/// A refusal as gRPC has it.
+pub fn refusal(refused: impl Into<Status>) -> Response {
+    explained(refused.into().into_http())
 }
 
 /// Refuses what is not gRPC on a path that is: tonic looks at neither the method nor the content
@@ -50,36 +52,39 @@ pub async fn only(request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     match response.headers().get(Status::GRPC_STATUS) {
         Some(code) if code == "12" && !routes::has_rpc(&path) => unknown_rpc(&path),
-        _ => response,
+        _ => explained(response),
     }
 }
 
 /// A call, but for no longer than its `grpc-timeout` allows, and `longest` at most.
 pub async fn native(longest: Duration, request: Request, next: Next) -> Response {
-    let mut response = match Deadline::of(request.headers(), longest) {
+    match Deadline::of(request.headers(), longest) {
         Ok(deadline) => deadline.hold(async { Ok(next.run(request).await) }).await,
         Err(fault) => Err(fault.into()),
     }
-    .unwrap_or_else(Status::into_http);
-    tell_request_id(response.headers_mut());
-    response
+    .unwrap_or_else(Status::into_http)
 }
 
-/// Adds `google.rpc.RequestInfo` to the details of an error that comes before any message.
-fn tell_request_id(headers: &mut HeaderMap) {
-    let Some(status) = Status::from_header_map(headers).filter(|one| one.code() != Code::Ok) else {
-        return;
+/// Gives an error that comes before any message the shape that all have: a reason, which is its code where
+/// tonic found it, and the id of the request.
+fn explained(mut response: Response) -> Response {
+    let status = Status::from_header_map(response.headers());
+    let Some(status) = status.filter(|status| status.code() != Code::Ok) else {
+        return response;
     };
-    let Ok(mut proto) = rpc::Status::decode(status.details()) else {
-        return;
+    // What tonic says of a message that is too long, and only that.
+    let is_too_long = status.code() == Code::OutOfRange && status.details().is_empty();
+    let mut proto = match is_too_long {
+        true => Fault::new(Code::ResourceExhausted, BODY_TOO_LARGE, status.message()).into_proto(),
+        false => fault::proto_of(&status),
     };
-    proto.code = status.code() as i32;
-    status.message().clone_into(&mut proto.message);
-    let id = call::present(|call| call.id().to_string());
-    fault::tell_request_id(&mut proto, &id.unwrap_or_default());
-    let details = proto.encode_to_vec().into();
-    let told = Status::with_details(status.code(), status.message(), details);
-    if let Err(error) = told.add_header(headers) {
+    if let Some(info) = call::present(request_info) {
+        fault::tell_request(&mut proto, &info);
+    }
+    let (code, details) = (Code::from_i32(proto.code), proto.encode_to_vec());
+    let told = Status::with_details(code, proto.message, details.into());
+    if let Err(error) = told.add_header(response.headers_mut()) {
         tracing::error!(%error, "an error could not be told with its request id");
     }
+    response
 }

@@ -16,11 +16,13 @@ use tonic::Code;
 use uuid::{Builder, Uuid};
 
 use super::observer::Observer;
-use super::refusals::in_words_of_http;
+use super::refusals::{close, in_words_of_http};
 use super::routes::{self, Group};
-use crate::call::{Call, Id};
+use super::trace;
+use crate::call::{self, Call, Id};
 use crate::fault::Fault;
-use crate::transcode::{REQUEST_ID, Rejection, with_request_id, without_body};
+use crate::proto::google::rpc;
+use crate::transcode::{REQUEST_ID, Rejection, with_request_info, without_body};
 
 /// The longest id that is taken over; what is longer or not text is replaced.
 const LONGEST: usize = 128;
@@ -40,7 +42,10 @@ where
     let id = brought(&mut request).map_or_else(|| Id::MadeUp(made_up()), Id::Brought);
     let route = routes::group(Group::Unknown, request.method());
     let span = observer.span(&request);
-    let trace = span.as_ref().map(|span| span.trace_id());
+    let trace = match &span {
+        Some(span) => Some(span.trace_id()),
+        None => trace::brought(request.headers()),
+    };
     let call = Call::new(&request, id.clone(), route)
         .traced(trace)
         .told_of(observer.audit().is_some());
@@ -51,8 +56,12 @@ where
     call.scope(answer.map(move |answered| {
         let Ok(mut response) = answered.unwrap_or_else(|_| Ok(panicked()));
         in_words_of_http(version, &mut response);
+        if call::present(Call::has_unread).unwrap_or_default() {
+            close(version, &mut response);
+        }
         under_way.answered(&response);
-        let response = with_request_id(response, &id);
+        let info = || call::present(request_info).unwrap_or_default();
+        let response = with_request_info(response, info);
         // Here once for everybody, as layers on the way want to see it.
         let mut response = match is_head {
             true => without_body(response),
@@ -61,6 +70,16 @@ where
         response.headers_mut().insert(REQUEST_ID, id.header());
         Ok(response)
     }))
+}
+
+/// By what somebody who reports an error of this call can be told from others: its id, and the trace that it
+/// is a part of, as the log has them.
+pub fn request_info(call: &Call) -> rpc::RequestInfo {
+    let trace = call.trace().map(|trace| format!("trace={trace}"));
+    rpc::RequestInfo {
+        request_id: call.id().to_string(),
+        serving_data: trace.unwrap_or_default(),
+    }
 }
 
 fn panicked() -> Response {

@@ -1,75 +1,106 @@
-//! Bodies over HTTP/2 that nobody wants to read, as their request is refused. Dropped at once, what is
-//! left of them is told off with RST_STREAM (RFC 9113, section 8.1), and clients that are still sending
-//! may take that for the end and lose the answer: curl 7 does, now and then. So a little more is read.
+//! Bodies that nobody wants to read, as their request is refused. Dropped at once, what is left of them
+//! ends more than the request: over HTTP/2 it is told off with RST_STREAM (RFC 9113, section 8.1), and
+//! clients that are still sending may take that for the end and lose the answer: curl 7 does, now and
+//! then; over HTTP/1 the connection is closed. So a little more is read.
 
-use std::pin::Pin;
+use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
-use axum::body::Body;
 use bytes::Bytes;
-use http_body::{Body as _, Frame, SizeHint};
+use http_body::{Body, Frame, SizeHint};
 use http_body_util::BodyExt;
 use tokio::runtime::Handle;
 use tokio::time::timeout;
 
+use crate::call;
+
 /// How much is read of what nobody wants, in bytes.
-const MOST: usize = 64 * 1024;
+const MOST: u64 = 64 * 1024;
 
 /// How long that may take.
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// A body that is not dropped before its sender is done with it, or has sent more than it should.
+/// A body that is not dropped before its sender is done with it, or has sent more than it should. Where it
+/// may be left unread nevertheless, that is noted of the call.
 #[derive(Debug)]
-pub struct Lingering(Body);
+pub struct Lingering<B: LingeringBody> {
+    /// None once it is over.
+    body: Option<B>,
+    /// Its sender waits to be told to go on (`Expect: 100-continue`), which nobody does any more.
+    is_held_back: bool,
+}
 
-impl Lingering {
-    pub fn new(body: Body) -> Self {
-        Self(body)
+/// A body that can be read on by a task of its own.
+pub trait LingeringBody: Body<Data = Bytes> + Send + Unpin + 'static {}
+
+impl<B: Body<Data = Bytes> + Send + Unpin + 'static> LingeringBody for B {}
+
+impl<B: LingeringBody> Lingering<B> {
+    pub fn new(body: B, is_held_back: bool) -> Self {
+        Self {
+            body: Some(body),
+            is_held_back,
+        }
     }
 }
 
-impl http_body::Body for Lingering {
+impl<B: LingeringBody> Body for Lingering<B> {
     type Data = Bytes;
-    type Error = axum::Error;
+    type Error = B::Error;
 
     fn poll_frame(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, axum::Error>>> {
-        let frame = Pin::new(&mut self.0).poll_frame(context);
-        if let Poll::Ready(None | Some(Err(_))) = frame {
-            // It is over.
-            self.0 = Body::empty();
+    ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        let Some(body) = &mut self.body else {
+            return Poll::Ready(None);
+        };
+        let frame = Pin::new(body).poll_frame(context);
+        match &frame {
+            Poll::Ready(None) => self.body = None,
+            Poll::Ready(Some(Err(_))) => {
+                self.body = None;
+                call::note_unread();
+            }
+            Poll::Ready(Some(Ok(_))) | Poll::Pending => {}
         }
         frame
     }
 
     fn is_end_stream(&self) -> bool {
-        self.0.is_end_stream()
+        self.body.as_ref().is_none_or(Body::is_end_stream)
     }
 
     fn size_hint(&self) -> SizeHint {
-        self.0.size_hint()
+        let none = SizeHint::with_exact(0);
+        self.body.as_ref().map_or(none, Body::size_hint)
     }
 }
 
-impl Drop for Lingering {
+impl<B: LingeringBody> Drop for Lingering<B> {
     fn drop(&mut self) {
-        let body = std::mem::take(&mut self.0);
-        if body.is_end_stream() {
+        let body = self.body.take().filter(|body| !body.is_end_stream());
+        let Some(body) = body else {
             return;
+        };
+        let is_short = body.size_hint().upper().is_some_and(|size| size <= MOST);
+        if self.is_held_back || !is_short {
+            call::note_unread();
         }
-        if let Ok(runtime) = Handle::try_current() {
+        if !self.is_held_back
+            && let Ok(runtime) = Handle::try_current()
+        {
             runtime.spawn(timeout(LONGEST, read_on(body)));
         }
     }
 }
 
-async fn read_on(mut body: Body) {
+async fn read_on(body: impl Body<Data = Bytes>) {
+    let mut body = pin!(body);
     let mut count = 0;
     while let Some(Ok(frame)) = body.frame().await {
-        count += frame.data_ref().map_or(0, Bytes::len);
+        count += frame.data_ref().map_or(0, |data| data.len() as u64);
         if count > MOST {
             return;
         }

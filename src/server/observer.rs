@@ -13,9 +13,10 @@ use super::routes;
 use super::trace::{Span, Traces};
 use crate::audit::{Audit, CallLine, Line};
 use crate::call::{self, Call, Deed};
+use crate::fault::code_name;
 use crate::metrics::Metrics;
 use crate::store::{self, Attempt, Commit};
-use crate::transcode::{code_name, refusal};
+use crate::transcode::refusal;
 
 /// What a call is counted as whose client left before the answer.
 const CLIENT_LEFT: usize = 499;

@@ -8,7 +8,7 @@ use super::packing::CODINGS;
 use crate::fault::Fault;
 use crate::lease::ETAG_MISMATCH;
 use crate::load::BODY_TOO_SLOW;
-use crate::transcode::{BODY_TOO_LARGE, Rejection, UNSUPPORTED_CONTENT_ENCODING, refusal};
+use crate::transcode::{Rejection, UNSUPPORTED_CONTENT_ENCODING, refusal};
 
 /// 414: the URL is too long (RFC 9110, section 15.5.15).
 pub fn url_too_long(what: &str, limit: usize) -> Rejection {
@@ -42,8 +42,7 @@ pub fn no_path() -> Rejection {
 }
 
 /// Says a refusal as HTTP does: 412 where a condition does not hold, 408 where a body takes too long
-/// (RFC 9110, sections 15.5.13 and 15.5.9), and which packed bodies are read (section 15.5.16). Where the rest
-/// of a body is not read, the connection ends (RFC 9112, section 9.6), of which HTTP/2 has no need.
+/// (RFC 9110, sections 15.5.13 and 15.5.9), and which packed bodies are read (section 15.5.16).
 pub fn in_words_of_http(version: Version, response: &mut Response) {
     let Some((_, Some(reason))) = refusal(response) else {
         return;
@@ -54,7 +53,6 @@ pub fn in_words_of_http(version: Version, response: &mut Response) {
             *response.status_mut() = StatusCode::REQUEST_TIMEOUT;
             close(version, response);
         }
-        BODY_TOO_LARGE => close(version, response),
         UNSUPPORTED_CONTENT_ENCODING => {
             if let Ok(codings) = HeaderValue::try_from(CODINGS.join(", ")) {
                 let headers = response.headers_mut();
@@ -65,7 +63,9 @@ pub fn in_words_of_http(version: Version, response: &mut Response) {
     }
 }
 
-fn close(version: Version, response: &mut Response) {
+/// The connection ends where the rest of a body is not read (RFC 9112, section 9.6), of which HTTP/2 has no
+/// need.
+pub fn close(version: Version, response: &mut Response) {
     if version < Version::HTTP_2 {
         let close = HeaderValue::from_static("close");
         response.headers_mut().insert(header::CONNECTION, close);

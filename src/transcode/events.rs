@@ -13,7 +13,7 @@ use serde::Serialize;
 use tonic::Status;
 
 use super::deadline::Deadline;
-use super::rejection::{LateId, record};
+use super::rejection::{LateInfo, record};
 use super::stream::{body_of, with_heartbeat};
 
 /// The sender of a request wants each change as it happens.
@@ -95,24 +95,26 @@ impl Events {
         Self(Arc::new(Mutex::new(Some(Box::pin(stream)))))
     }
 
-    /// The events as the body of a response to the request of this id.
-    pub(super) fn into_body(self, deadline: Deadline, id: LateId) -> Body {
+    /// The events as the body of a response to the request that is so known.
+    pub(super) fn into_body(self, deadline: Deadline, info: LateInfo) -> Body {
         let stream = self.0.lock().unwrap_or_else(PoisonError::into_inner).take();
         let events = deadline.bound(stream::iter(stream).flatten());
         let events = events.scan(false, |failed, event| {
             let ended = std::mem::replace(failed, event.is_err());
             ready((!ended).then_some(event))
         });
-        body_of(with_heartbeat(events.map(move |event| framed(event, &id))))
+        body_of(with_heartbeat(
+            events.map(move |event| framed(event, &info)),
+        ))
     }
 }
 
 /// The lines of an event, and the empty one that ends it. JSON as we write it has no line breaks.
-fn framed(event: Result<Event, Status>, id: &LateId) -> Bytes {
+fn framed(event: Result<Event, Status>, info: &LateInfo) -> Bytes {
     let Event { id, name, data } = event.unwrap_or_else(|status| Event {
         id: None,
         name: Some("error"),
-        data: [b"{\"error\":", record(status, id).as_slice(), b"}"].concat(),
+        data: [b"{\"error\":", record(status, info).as_slice(), b"}"].concat(),
     });
     let mut lines = Vec::with_capacity(data.len() + 64);
     if let Some(id) = id {

@@ -110,25 +110,14 @@ pub fn refusal(
     field: impl Into<String>,
     description: impl Into<String>,
 ) -> Fault {
-    let violation = Violation {
-        field: shortened(field.into(), 4 * LONGEST_NAME),
-        description: shortened(description.into(), 40 * LONGEST_NAME),
-    };
+    let (field, description) = (field.into(), description.into());
+    let violation = Violation { field, description };
     if violation.field.is_empty() {
         // It is about the body as a whole, and a violation without a field names nothing.
         return Fault::invalid_argument(reason, violation.description);
     }
     let message = format!("{}: {}", violation.field, violation.description);
     Fault::invalid_argument(reason, message).with_violation(violation)
-}
-
-/// No more of a text than `length` bytes: what is sent back must not grow with what was sent.
-pub fn shortened(mut text: String, length: usize) -> String {
-    if text.len() > length {
-        text.truncate(text.floor_char_boundary(length));
-        text.push('…');
-    }
-    text
 }
 
 /// The longest name that is compared with others, and shown whole. Comparing takes time by the

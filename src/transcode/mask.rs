@@ -7,9 +7,9 @@
 
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::explain::{refusal, shortened, unknown};
+use super::explain::{refusal, unknown};
 use super::row::{Binding, Body, Field, Kind, Mask, Message};
-use crate::fault::Fault;
+use crate::fault::{Fault, shortened};
 
 /// The paths of a mask that was given, in proto names. Fields go by either of their names; `*` alone
 /// is all of them; nothing comes behind a repeated field or a map (`google/protobuf/field_mask.proto`).

@@ -50,7 +50,7 @@ use crate::fault::Fault;
 use crate::proto::google::api;
 use condition::Condition;
 use negotiate::Format;
-use rejection::LateId;
+use rejection::LateInfo;
 use route::JsonWriter;
 
 pub use bind::bind;
@@ -61,7 +61,7 @@ pub use media::items;
 pub use metadata::REQUEST_ID;
 pub use prepared::Prepared;
 pub use rejection::{
-    BODY_TOO_LARGE, Rejection, UNSUPPORTED_CONTENT_ENCODING, code_name, refusal, with_request_id,
+    BODY_TOO_LARGE, Rejection, UNSUPPORTED_CONTENT_ENCODING, refusal, with_request_info,
 };
 pub use route::{Answer, Route};
 pub use row::{Binding, Body, Capture, Field, Kind, Mask, Message, Segment, Selected};
@@ -264,9 +264,9 @@ where
             if let Some(events) = extensions.remove::<Events>().filter(|_| is_followed) {
                 // That of what is followed, not of the stream.
                 headers.remove(header::ETAG);
-                let id = LateId::default();
-                let body = events.into_body(deadline, id.clone());
-                return Ok((Extension(id), response(headers, format.name, body)).into_response());
+                let info = LateInfo::default();
+                let body = events.into_body(deadline, info.clone());
+                return Ok((Extension(info), response(headers, format.name, body)).into_response());
             }
             if !format.or_json {
                 let what = "a method whose route can be followed gave no events";
@@ -324,11 +324,11 @@ where
     let (metadata, messages, _) = deadline.hold(method(call)).await?.into_parts();
     let json = JsonWriter::default();
     let encode = move |message: &R| json.write(binding, message);
-    let id = LateId::default();
+    let info = LateInfo::default();
     let messages = deadline.bound(messages);
-    let body = stream::body(messages, format.name, encode, id.clone()).await?;
+    let body = stream::body(messages, format.name, encode, info.clone()).await?;
     let headers = told(metadata::response(metadata), format);
-    Ok((Extension(id), response(headers, format.name, body)).into_response())
+    Ok((Extension(info), response(headers, format.name, body)).into_response())
 }
 
 /// A server-streaming call whose answers are `google.api.HttpBody`: their data, one after the

@@ -15,10 +15,9 @@ use http_body_util::{BodyExt, LengthLimitError, Limited};
 use prost::Message as _;
 use tonic::Code;
 
-use super::explain::shortened;
 use super::pretty::{Pretty, indented};
 use super::{metadata, negotiate};
-use crate::fault::{Fault, reason_of, tell_request_id};
+use crate::fault::{Fault, proto_of, reason_of, shortened, tell_request};
 use crate::proto::google::rpc;
 use crate::proto::json;
 
@@ -175,26 +174,10 @@ impl From<tonic::Status> for Rejection {
         if status.code() == Code::Ok {
             return Self::internal("a method failed without an error code", status.message());
         }
-        // Details that cannot be read never change the code or the message.
-        let details = rpc::Status::decode(status.details()).map(|status| status.details);
-        let proto = match details.unwrap_or_default() {
-            // A status without details (tonic makes some) still says its reason: its code.
-            details if details.is_empty() => {
-                Fault::new(status.code(), code_name(status.code()), status.message()).into_proto()
-            }
-            details => {
-                let message = status.message().to_owned();
-                rpc::Status {
-                    code: status.code() as i32,
-                    message,
-                    details,
-                }
-            }
-        };
         let headers = Box::new(metadata::response(status.metadata().clone()));
         Self {
             http: http_status(status.code()),
-            status: proto,
+            status: proto_of(&status),
             headers,
         }
     }
@@ -231,7 +214,7 @@ impl IntoResponse for Rejection {
 #[derive(Clone)]
 struct Refused(Arc<rpc::Status>);
 
-/// The code and the reason of a response that came of a [`Rejection`], until [`with_request_id`] has
+/// The code and the reason of a response that came of a [`Rejection`], until [`with_request_info`] has
 /// seen it.
 #[must_use]
 pub fn refusal(response: &Response) -> Option<(Code, Option<String>)> {
@@ -239,24 +222,27 @@ pub fn refusal(response: &Response) -> Option<(Code, Option<String>)> {
     Some((Code::from_i32(status.code), reason_of(status)))
 }
 
-/// The id of a request, for a stream that fails once its response has gone out.
+/// What tells a request from others, for a stream that fails once its response has gone out.
 #[derive(Clone, Debug, Default)]
-pub struct LateId(Arc<OnceLock<String>>);
+pub struct LateInfo(Arc<OnceLock<rpc::RequestInfo>>);
 
 /// Adds `google.rpc.RequestInfo` to a response that came of a [`Rejection`], and to the error that a stream may
-/// end with: by the id somebody who reports the error can be told from others. Any other response stays as
+/// end with: by that somebody who reports the error can be told from others. Any other response stays as
 /// it is.
 #[must_use]
-pub fn with_request_id(mut response: Response, id: &impl ToString) -> Response {
+pub fn with_request_info(
+    mut response: Response,
+    info: impl FnOnce() -> rpc::RequestInfo,
+) -> Response {
     let Some(Refused(status)) = response.extensions_mut().remove() else {
-        if let Some(LateId(late)) = response.extensions().get() {
-            late.get_or_init(|| id.to_string());
+        if let Some(LateInfo(late)) = response.extensions().get() {
+            late.get_or_init(info);
         }
         return response;
     };
     let mut status = Arc::unwrap_or_clone(status);
-    tell_request_id(&mut status, &id.to_string());
-    // Neither the length nor the packing of the body without the id holds for the one with it. Where the
+    tell_request(&mut status, &info());
+    // Neither the length nor the packing of the body without it holds for the one with it. Where the
     // body was left out already, it stays out.
     response.headers_mut().remove(header::CONTENT_LENGTH);
     response.headers_mut().remove(header::CONTENT_ENCODING);
@@ -300,10 +286,10 @@ fn detail<M: prost::Message + prost::Name + Default>(status: &rpc::Status) -> Op
 }
 
 /// The status as one JSON value: the last record of a stream that fails.
-pub fn record(status: tonic::Status, LateId(id): &LateId) -> Vec<u8> {
+pub fn record(status: tonic::Status, LateInfo(info): &LateInfo) -> Vec<u8> {
     let Rejection { mut status, .. } = status.into();
-    if let Some(id) = id.get() {
-        tell_request_id(&mut status, id);
+    if let Some(info) = info.get() {
+        tell_request(&mut status, info);
     }
     to_json(&status)
 }
@@ -328,14 +314,6 @@ pub fn http_status(code: Code) -> StatusCode {
             StatusCode::INTERNAL_SERVER_ERROR
         }
     }
-}
-
-/// The code's name in `google.rpc.Code`.
-#[must_use]
-pub fn code_name(code: Code) -> &'static str {
-    rpc::Code::try_from(code as i32)
-        .unwrap_or(rpc::Code::Unknown)
-        .as_str_name()
 }
 
 #[cfg(test)]
@@ -404,7 +382,7 @@ mod tests {
             } else {
                 code
             };
-            let told = (told, Some(code_name(told).to_owned()));
+            let told = (told, Some(crate::fault::code_name(told).to_owned()));
             assert_eq!(refusal(&response), Some(told));
         }
     }
@@ -433,7 +411,11 @@ mod tests {
             if is_pretty {
                 response.extensions_mut().insert(Pretty);
             }
-            let response = with_request_id(response, &"abc");
+            let info = || rpc::RequestInfo {
+                request_id: "abc".to_owned(),
+                ..rpc::RequestInfo::default()
+            };
+            let response = with_request_info(response, info);
             let json = response.into_body().collect().await.unwrap().to_bytes();
             let text = String::from_utf8(json.to_vec()).unwrap();
             let id = if is_pretty {

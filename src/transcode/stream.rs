@@ -15,10 +15,10 @@ use http::HeaderValue;
 use tokio::time::{Instant, sleep, timeout};
 
 use super::negotiate::{JSON, SSE, kind_of};
-use super::rejection::{LateId, Rejection, record};
+use super::rejection::{LateInfo, Rejection, record};
 use crate::proto::google::api::HttpBody;
 
-/// The body of a streaming response in one of the formats of `negotiate`, to the request of this id. Events begin after [`PAUSE`]
+/// The body of a streaming response in one of the formats of `negotiate`, to the request that is so known. Events begin after [`PAUSE`]
 /// at the latest, with a comment, so that nobody takes a watch that has nothing to tell for dead.
 ///
 /// # Errors
@@ -27,7 +27,7 @@ pub async fn body<R: Send + 'static>(
     messages: impl Stream<Item = Result<R, tonic::Status>> + Send + 'static,
     format: &'static str,
     encode: impl Fn(&R) -> Result<Vec<u8>, Rejection> + Send + 'static,
-    id: LateId,
+    info: LateInfo,
 ) -> Result<Body, Rejection> {
     let mut messages = Box::pin(messages.fuse());
     let patience = if format == SSE { PAUSE } else { Duration::MAX };
@@ -44,8 +44,8 @@ pub async fn body<R: Send + 'static>(
         *failed = !matches!(json, Ok(Ok(_)));
         let json = match json {
             Ok(Ok(json)) => json,
-            Ok(Err(_)) => record(tonic::Status::internal("internal error"), &id),
-            Err(status) => record(status, &id),
+            Ok(Err(_)) => record(tonic::Status::internal("internal error"), &info),
+            Err(status) => record(status, &info),
         };
         *count += 1;
         ready(Some(framed(format, &json, !*failed, *count == 1)))
@@ -174,25 +174,34 @@ mod tests {
                 first
             })
         };
-        let begun = body(late(Ok(1)), SSE, encode, LateId::default())
+        let begun = body(late(Ok(1)), SSE, encode, LateInfo::default())
             .await
             .unwrap();
         assert_eq!(start.elapsed(), PAUSE);
         assert_eq!(text(begun).await, ":\n\ndata: 1\n\n");
         let failed = late(Err(tonic::Status::not_found("gone")));
-        let failed = text(body(failed, SSE, encode, LateId::default()).await.unwrap()).await;
+        let failed = text(
+            body(failed, SSE, encode, LateInfo::default())
+                .await
+                .unwrap(),
+        )
+        .await;
         assert!(
             failed.starts_with(":\n\nevent: error\ndata: {\"error\":"),
             "{failed}"
         );
         let failed = late(Err(tonic::Status::not_found("gone")));
         assert!(
-            body(failed, NDJSON, encode, LateId::default())
+            body(failed, NDJSON, encode, LateInfo::default())
                 .await
                 .is_err()
         );
         let at_once = stream::iter([Err(tonic::Status::not_found("gone"))]);
-        assert!(body(at_once, SSE, encode, LateId::default()).await.is_err());
+        assert!(
+            body(at_once, SSE, encode, LateInfo::default())
+                .await
+                .is_err()
+        );
     }
 
     /// A stream may panic if it is asked again after its end.
@@ -200,7 +209,7 @@ mod tests {
     async fn a_stream_that_has_ended_is_not_asked_again() {
         let nothing = || stream::unfold((), |()| ready(None::<(Result<u32, tonic::Status>, ())>));
         for (format, expected) in [(NDJSON, ""), (JSON, "[]\n"), (SSE, "")] {
-            let body = body(nothing(), format, encode, LateId::default())
+            let body = body(nothing(), format, encode, LateInfo::default())
                 .await
                 .unwrap();
             assert_eq!(text(body).await, expected, "{format}");

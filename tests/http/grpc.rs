@@ -1,5 +1,6 @@
 //! The same service as native gRPC, on the same port.
 
+use jumpstarter_gateway::fault;
 use jumpstarter_gateway::proto::jumpstarter::client::v1::client_service_client::ClientServiceClient;
 use jumpstarter_gateway::proto::jumpstarter::client::v1::{
     CreateLeaseRequest, DeleteLeaseRequest, GetLeaseRequest, Lease, ListExportersRequest,
@@ -63,6 +64,59 @@ async fn a_call_ends_in_time_and_says_which_it_was() {
         details.contains("google.rpc.RequestInfo") && details.contains("eighth"),
         "{details}"
     );
+}
+
+/// What tonic refuses by itself has the shape of all errors, too, and none is longer than headers may be.
+#[tokio::test]
+async fn every_error_has_a_reason_and_the_id_of_its_request() {
+    const GET: &str = "/jumpstarter.client.v1.ClientService/GetLease";
+    let gateway = Gateway::demo().await;
+    let frame = |message: &[u8]| {
+        let length = u32::try_from(message.len()).unwrap().to_be_bytes();
+        [&[0], &length[..], message].concat()
+    };
+    let named = |name: String| {
+        let request = GetLeaseRequest { name };
+        frame(&prost::Message::encode_to_vec(&request))
+    };
+    let unknown = HealthCheckRequest {
+        service: "none".to_owned(),
+    };
+    let unknown = frame(&prost::Message::encode_to_vec(&unknown));
+    let health = "/grpc.health.v1.Health/Check";
+    let query = format!("{GET}?{}", "x".repeat(9_000));
+    for (path, body, encoding, code, reason) in [
+        (GET, vec![0; 3], "", 13, "INTERNAL"),
+        (GET, frame(&[0xff]), "", 13, "INTERNAL"),
+        (GET, named(String::new()), "gzip", 12, "UNIMPLEMENTED"),
+        (GET, frame(&[0; 200_000]), "", 8, "BODY_TOO_LARGE"),
+        (
+            GET,
+            named("x".repeat(60_000)),
+            "",
+            3,
+            "INVALID_RESOURCE_NAME",
+        ),
+        (health, unknown, "", 5, "NOT_FOUND"),
+        (&query, named(String::new()), "", 3, "URL_TOO_LONG"),
+    ] {
+        let request = gateway.request("POST", path).body(body);
+        let request = request.header("content-type", "application/grpc");
+        let request = request.header("x-request-id", "ninth");
+        let request = match encoding {
+            "" => request,
+            encoding => request.header("grpc-encoding", encoding),
+        };
+        let answer = answer(request).await;
+        let status = tonic::Status::from_header_map(&answer.headers).unwrap();
+        assert_eq!(status.code() as i32, code, "{path}: {status:?}");
+        let told = fault::reason(status.details());
+        assert_eq!(told.as_deref(), Some(reason), "{path}: {status:?}");
+        let details = String::from_utf8_lossy(status.details()).into_owned();
+        assert_eq!(details.matches("ninth").count(), 1, "{path}: {details}");
+        let size: usize = answer.headers.values().map(|value| value.len()).sum();
+        assert!(size < 8_000, "{path}: {size} bytes of headers");
+    }
 }
 
 #[tokio::test]

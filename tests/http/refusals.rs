@@ -240,6 +240,118 @@ async fn a_body_that_says_it_is_too_long_is_not_asked_for() {
     }
 }
 
+/// W3C Trace Context: who follows requests through several programs finds this one by it.
+#[tokio::test]
+async fn an_error_tells_the_trace_that_its_request_is_a_part_of() {
+    let gateway = Gateway::demo().await;
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    for (traceparent, expected) in [
+        (
+            format!("00-{trace}-00f067aa0ba902b7-01"),
+            format!("trace={trace}"),
+        ),
+        ("nonsense".to_owned(), String::new()),
+    ] {
+        let request = gateway.request("GET", "/v1/namespaces/default/leases/none");
+        let answer = answer(request.header("traceparent", traceparent)).await;
+        let error = answer.refused(404, 5, "LEASE_NOT_FOUND", "");
+        let info = error["details"].as_array().unwrap().last().unwrap();
+        assert_eq!(
+            info["servingData"].as_str().unwrap_or_default(),
+            expected,
+            "{error}"
+        );
+    }
+}
+
+/// Whatever in a request is too long, its answer is not.
+#[tokio::test]
+async fn no_error_grows_with_its_request() {
+    let gateway = Gateway::demo().await;
+    let long = "x".repeat(15_000);
+    let many = "x".repeat(60_000);
+    let tags = format!(r#"{{"selector": "a=b", "duration": "1s", "tags": {{"{many}": "((("}}}}"#);
+    let client = format!(r#"{{"client": "{many}"}}"#);
+    let lease = format!("{LEASES}/none");
+    for (method, path, body) in [("POST", LEASES, tags), ("PATCH", &lease, client)] {
+        let answer = gateway.json(method, path, body).await;
+        assert_eq!(answer.status, 400);
+        let length = answer.value().to_string().len();
+        assert!(length < 5_000, "{method} {path}: {length} bytes");
+    }
+    for name in [
+        "x-request-timeout",
+        "if-match",
+        "content-encoding",
+        "content-type",
+    ] {
+        let request = gateway.request("PATCH", &lease).header(name, &long);
+        let answer = answer(request.body("{}")).await;
+        assert!(
+            [400, 415].contains(&answer.status),
+            "{name}: {}",
+            answer.status
+        );
+        let length = answer.value().to_string().len();
+        assert!(length < 5_000, "{name}: {length} bytes");
+    }
+}
+
+/// A client that sends head and body apart may have its answer in between, and goes on all the same.
+#[tokio::test]
+async fn a_short_body_that_nobody_reads_ends_no_connection() {
+    let gateway = Gateway::demo().await;
+    for (line, status) in [
+        ("POST /nope", "404"),
+        ("PUT /v1/namespaces/default/leases", "405"),
+        ("POST /v1/namespaces/default/leases", "415"),
+        ("OPTIONS /v1/namespaces/default/leases", "204"),
+        ("GET /openapi.json", "200"),
+    ] {
+        let mut socket = tokio::net::TcpStream::connect(gateway.address)
+            .await
+            .unwrap();
+        let head = format!("{line} HTTP/1.1\r\nhost: x\r\ncontent-length: 2\r\n\r\n");
+        socket.write_all(head.as_bytes()).await.unwrap();
+        let mut beginning = [0; 12];
+        socket.read_exact(&mut beginning).await.unwrap();
+        assert_eq!(beginning, format!("HTTP/1.1 {status}").as_bytes(), "{line}");
+        socket.write_all(b"{}").await.unwrap();
+        let next = b"GET /healthz HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n";
+        socket.write_all(next).await.unwrap();
+        let mut rest = vec![];
+        socket.read_to_end(&mut rest).await.unwrap();
+        let rest = String::from_utf8_lossy(&rest);
+        assert!(rest.ends_with("\r\n\r\nok\n"), "{line}: {rest}");
+        let (first, _) = rest.split_once("\r\n\r\n").unwrap();
+        assert!(!first.contains("connection: close"), "{line}: {first}");
+    }
+}
+
+/// RFC 9112, section 9.6: where the rest is not read, the connection ends, and the answer says so.
+#[tokio::test]
+async fn an_answer_tells_that_a_body_is_not_read() {
+    let gateway = Gateway::demo().await;
+    for rest in [
+        "expect: 100-continue\r\ncontent-length: 2\r\n\r\n",
+        "content-length: 65537\r\n\r\n",
+        "transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n",
+    ] {
+        let request = format!("POST /nope HTTP/1.1\r\nhost: x\r\n{rest}");
+        let answer = raw(&gateway, &request).await;
+        assert!(answer.starts_with("HTTP/1.1 404 "), "{rest}: {answer}");
+        assert!(answer.contains("connection: close\r\n"), "{rest}: {answer}");
+    }
+    let broken = format!(
+        "POST {LEASES} HTTP/1.1\r\nhost: x\r\ncontent-type: application/json\r\n\
+         transfer-encoding: chunked\r\n\r\nxyz\r\n"
+    );
+    let answer = raw(&gateway, &broken).await;
+    assert!(answer.starts_with("HTTP/1.1 400 "), "{answer}");
+    assert!(answer.contains("BODY_INCOMPLETE"), "{answer}");
+    assert!(answer.contains("connection: close\r\n"), "{answer}");
+}
+
 /// RFC 9112, section 3.2.
 #[tokio::test]
 async fn a_request_is_for_a_path() {

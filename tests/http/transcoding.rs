@@ -9,7 +9,8 @@ use axum::body::Body;
 use axum::http::{HeaderMap, Request, StatusCode};
 use futures_util::{StreamExt, stream};
 use http_body_util::BodyExt;
-use jumpstarter_gateway::transcode::{Limits, Route, Transcoder, with_request_id};
+use jumpstarter_gateway::proto::google::rpc;
+use jumpstarter_gateway::transcode::{Limits, Route, Transcoder, with_request_info};
 use serde_json::{Value, json};
 use tokio::sync::mpsc::unbounded_channel;
 use tower::ServiceExt;
@@ -270,10 +271,15 @@ async fn a_stream_that_fails_says_the_id_of_its_request() {
     let request = Request::get("/v1/shelves/1/books:watch?limit=2");
     let request = request.body(Body::empty()).unwrap();
     let response = router(Library::default()).oneshot(request).await.unwrap();
-    let body = with_request_id(response, &"seventh").into_body();
+    let info = || rpc::RequestInfo {
+        request_id: "seventh".to_owned(),
+        serving_data: "trace=12".to_owned(),
+    };
+    let body = with_request_info(response, info).into_body();
     let lines = body.collect().await.unwrap().to_bytes();
     let lines = String::from_utf8_lossy(&lines);
-    assert!(lines.contains("\"requestId\":\"seventh\""), "{lines}");
+    let told = r#""requestId":"seventh","servingData":"trace=12""#;
+    assert!(lines.contains(told), "{lines}");
 }
 
 #[tokio::test]
