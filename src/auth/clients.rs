@@ -148,8 +148,10 @@ pub fn mismatch(name: &Name) -> Fault {
 
 impl<'a> Said<'a> {
     fn read(headers: &'a HeaderMap) -> Result<Self, Fault> {
+        // REST may say it with the prefix for metadata, too.
         let one = |key: &'static str| {
-            let mut values = headers.get_all(key).iter();
+            let prefixed = headers.get_all(format!("grpc-metadata-{key}")).into_iter();
+            let mut values = headers.get_all(key).into_iter().chain(prefixed);
             match (values.next(), values.next()) {
                 (Some(_), Some(_)) => Err(Fault::invalid_argument(
                     "METADATA_REPEATED",

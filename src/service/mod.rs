@@ -264,6 +264,7 @@ impl ClientService for Clients {
         Caller::of(&request)?.authorize(&namespace)?;
         let list = ExporterList::new(namespace, request.get_ref())?;
         if let Some(follow) = request.extensions().get() {
+            page::length(request.get_ref().page_size)?;
             let token = &request.get_ref().page_token;
             let caller = Caller::of(&request)?;
             return Ok(self.watch_list(Scope::Exporters(list), caller, token, follow)?);
@@ -325,6 +326,7 @@ impl ClientService for Clients {
         Caller::of(&request)?.authorize(&namespace)?;
         let list = LeaseList::new(namespace, request.get_ref())?;
         if let Some(follow) = request.extensions().get() {
+            page::length(request.get_ref().page_size)?;
             let token = &request.get_ref().page_token;
             let caller = Caller::of(&request)?;
             return Ok(self.watch_list(Scope::Leases(list), caller, token, follow)?);

@@ -28,18 +28,8 @@ impl<'r> Page<'r> {
     /// # Errors
     /// INVALID_ARGUMENT: a negative size, or a token that is not one or belongs to another request.
     pub fn new(size: i32, token: &str, bound: &'r [&'r str]) -> Result<Self, Fault> {
-        let size = match usize::try_from(size) {
-            Err(_) => {
-                return Err(invalid(
-                    "pageSize",
-                    "must not be negative; 0 leaves it to the server",
-                ));
-            }
-            Ok(0) => DEFAULT_SIZE,
-            Ok(size) => size.min(LARGEST_SIZE),
-        };
         let mut page = Self {
-            size,
+            size: length(size)?,
             after: None,
             bound,
         };
@@ -105,6 +95,19 @@ impl<'r> Page<'r> {
             ));
         }
         String::from_utf8(after.to_vec()).map_err(|_| fault())
+    }
+}
+
+/// How many items a page of `page_size` holds at most.
+///
+/// # Errors
+/// INVALID_ARGUMENT where it is negative.
+pub fn length(page_size: i32) -> Result<usize, Fault> {
+    let description = "must not be negative; 0 leaves it to the server";
+    match usize::try_from(page_size) {
+        Err(_) => Err(invalid("pageSize", description)),
+        Ok(0) => Ok(DEFAULT_SIZE),
+        Ok(size) => Ok(size.min(LARGEST_SIZE)),
     }
 }
 

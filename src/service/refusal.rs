@@ -1,5 +1,6 @@
 //! What the domain and the store refuse, as faults.
 
+use http::header;
 use tonic::metadata::MetadataMap;
 use tonic::{Code, Status};
 
@@ -7,6 +8,7 @@ use super::names;
 use crate::fault::{Fault, Violation};
 use crate::lease::{self, Revisions};
 use crate::store::StoreError;
+use crate::transcode::{Tag, Tags};
 
 /// A refused command as the status of its call.
 pub fn status(error: StoreError) -> Status {
@@ -76,7 +78,7 @@ pub fn stopping() -> Fault {
 /// ABORTED where it is sent; as [`if_revision`].
 pub fn if_new(metadata: &MetadataMap) -> Result<Option<Box<Revisions>>, Fault> {
     let revisions = if_revision(metadata)?;
-    if metadata.contains_key(IF_MATCH) {
+    if metadata.as_ref().contains_key(header::IF_MATCH) {
         let message = "If-Match insists on a lease that is there, and this one is to be created";
         return Err(Fault::new(Code::Aborted, lease::ETAG_MISMATCH, message));
     }
@@ -89,7 +91,8 @@ pub fn if_new(metadata: &MetadataMap) -> Result<Option<Box<Revisions>>, Fault> {
 /// # Errors
 /// INVALID_ARGUMENT where a header holds no list of ETags.
 pub fn if_revision(metadata: &MetadataMap) -> Result<Option<Box<Revisions>>, Fault> {
-    let (wanted, unwanted) = (tags(metadata, IF_MATCH)?, tags(metadata, IF_NONE_MATCH)?);
+    let wanted = Tags::of(metadata.as_ref(), &header::IF_MATCH)?;
+    let unwanted = Tags::of(metadata.as_ref(), &header::IF_NONE_MATCH)?;
     if wanted.is_none() && unwanted.is_none() {
         return Ok(None);
     }
@@ -99,84 +102,22 @@ pub fn if_revision(metadata: &MetadataMap) -> Result<Option<Box<Revisions>>, Fau
         Some(Tags::These(tags)) => {
             // Compared strongly: a weak one never matches.
             let strong = tags.iter().filter(|tag| !tag.is_weak);
-            revisions.one_of = Some(strong.filter_map(Tag::revision).collect());
+            revisions.one_of = Some(strong.filter_map(revision).collect());
         }
     }
     match unwanted {
         None => {}
         Some(Tags::Any) => revisions.none = true,
         Some(Tags::These(tags)) => {
-            revisions.none_of = tags.iter().filter_map(Tag::revision).collect();
+            revisions.none_of = tags.iter().filter_map(revision).collect();
         }
     }
     Ok(Some(Box::new(revisions)))
 }
 
-const IF_MATCH: &str = "if-match";
-const IF_NONE_MATCH: &str = "if-none-match";
-
-/// What such a header names.
-enum Tags<'a> {
-    Any,
-    These(Vec<Tag<'a>>),
-}
-
-struct Tag<'a> {
-    is_weak: bool,
-    text: &'a str,
-}
-
-impl Tag<'_> {
-    /// The revision, if it is written as this server does.
-    fn revision(&self) -> Option<u64> {
-        let revision: u64 = self.text.parse().ok()?;
-        (revision.to_string() == self.text).then_some(revision)
-    }
-}
-
-fn tags<'a>(metadata: &'a MetadataMap, name: &'static str) -> Result<Option<Tags<'a>>, Fault> {
-    let mut tags = vec![];
-    for line in metadata.get_all(name) {
-        let line = line.to_str().unwrap_or_default().trim();
-        if line == "*" {
-            return Ok(Some(Tags::Any));
-        }
-        tags.extend(listed(line).ok_or_else(|| {
-            let description = format!("takes ETags as they were given, such as \"42\", not {line}");
-            Fault::invalid_argument("INVALID_ETAG", format!("{name} {description}")).with_violation(
-                Violation {
-                    field: name.to_owned(),
-                    description,
-                },
-            )
-        })?);
-    }
-    Ok((!tags.is_empty()).then_some(Tags::These(tags)))
-}
-
-/// The tags of one line, which may have empty items beside them (section 5.6.1); none if it is no list
-/// of them. One without any is none: somebody meant to send a tag.
-fn listed(line: &str) -> Option<Vec<Tag<'_>>> {
-    let mut tags = vec![];
-    let mut line = line.trim();
-    while !line.is_empty() {
-        if let Some(rest) = line.strip_prefix(',') {
-            line = rest.trim_start();
-            continue;
-        }
-        let (is_weak, rest) = match line.strip_prefix("W/") {
-            Some(rest) => (true, rest),
-            None => (false, line),
-        };
-        let (text, rest) = rest.strip_prefix('"')?.split_once('"')?;
-        if text.contains(' ') {
-            return None;
-        }
-        tags.push(Tag { is_weak, text });
-        line = rest.trim_start();
-        if !line.is_empty() && !line.starts_with(',') {
-            return None;
-        }
-    }
-    (!tags.is_empty()).then_some(tags)
+/// The revision of a tag, if it is written as this server does.
+fn revision(tag: &Tag) -> Option<u64> {
+    let text = std::str::from_utf8(&tag.opaque).ok()?;
+    let revision: u64 = text.parse().ok()?;
+    (revision.to_string() == text).then_some(revision)
 }

@@ -54,6 +54,7 @@ use rejection::LateInfo;
 use route::JsonWriter;
 
 pub use bind::bind;
+pub use condition::{Tag, Tags};
 pub use deadline::Deadline;
 pub use events::{Event, Events, Follow};
 pub use matcher::{Conflict, Match, Matcher, Split};
@@ -111,6 +112,7 @@ struct Head {
 struct Received<M> {
     binding: &'static Binding,
     call: tonic::Request<M>,
+    condition: Option<Box<Condition>>,
     format: Format,
     deadline: Deadline,
 }
@@ -196,9 +198,11 @@ impl Head {
                 Fault::invalid_argument("MALFORMED_PATH", message)
             })?;
         }
+        let call = metadata::request(parts, message);
         Ok(Received {
             binding,
-            call: metadata::request(parts, message),
+            condition: Condition::of(binding, call.metadata())?,
+            call,
             format: self.format,
             deadline: self.deadline,
         })
@@ -224,10 +228,10 @@ impl<M> Received<M> {
             && !self.deadline.is_over();
         match is_wanted.then(|| prepared(&self.call)).flatten() {
             Some(prepared) => {
-                let condition = Condition::of(self.binding, self.call.metadata());
+                let condition = self.condition.as_deref();
                 let headers = told(prepared.headers, self.format);
                 let answer = |headers| Ok(response(headers, negotiate::JSON, prepared.json.into()));
-                let answer = with_preconditions(condition.as_ref(), headers, answer);
+                let answer = with_preconditions(condition, headers, answer);
                 Ok(answer.unwrap_or_else(Rejection::into_response))
             }
             None => Err(self),
@@ -248,6 +252,7 @@ where
     let Received {
         binding,
         mut call,
+        condition,
         format,
         deadline,
     } = received;
@@ -256,11 +261,10 @@ where
         let follow = Follow::of(&call);
         call.extensions_mut().insert(follow);
     }
-    let condition = Condition::of(binding, call.metadata());
     let answer = move |reply: tonic::Response<R>| {
         let (metadata, message, mut extensions) = reply.into_parts();
         let headers = told(metadata::response(metadata), format);
-        with_preconditions(condition.as_ref(), headers, |mut headers| {
+        with_preconditions(condition.as_deref(), headers, |mut headers| {
             if let Some(events) = extensions.remove::<Events>().filter(|_| is_followed) {
                 // That of what is followed, not of the stream.
                 headers.remove(header::ETAG);
@@ -289,11 +293,11 @@ fn unary_raw<M, R, A>(
 where
     A: Future<Output = Result<tonic::Response<R>, tonic::Status>>,
 {
-    let condition = Condition::of(received.binding, received.call.metadata());
+    let condition = received.condition;
     let answer = move |reply: tonic::Response<R>| {
         let (metadata, reply, _) = reply.into_parts();
         let headers = metadata::response(metadata);
-        with_preconditions(condition.as_ref(), headers, |headers| {
+        with_preconditions(condition.as_deref(), headers, |headers| {
             let body = body(reply).unwrap_or_default();
             let kind = negotiate::kind_of(&body)?;
             Ok((headers, [(header::CONTENT_TYPE, kind)], body.data).into_response())
@@ -320,6 +324,7 @@ where
         call,
         format,
         deadline,
+        ..
     } = received;
     let (metadata, messages, _) = deadline.hold(method(call)).await?.into_parts();
     let json = JsonWriter::default();

@@ -282,7 +282,7 @@ async fn a_stale_etag_is_refused() {
         ("\"1\" \"2\"", 400, 3, "INVALID_ETAG"),
         ("\"1\", \"2\"", 412, 10, "ETAG_MISMATCH"),
     ] {
-        for method in ["PATCH", "DELETE"] {
+        for method in ["GET", "PATCH", "DELETE"] {
             let request = gateway.request(method, &path(&lease));
             let answer = crate::harness::answer(request.header("if-match", tag)).await;
             answer.refused(status, code, reason, "");

@@ -476,9 +476,14 @@ async fn a_user_without_a_client_is_given_one_where_that_is_wanted() {
         .refused(401, 16, "CLIENT_UNKNOWN", "say in which namespace");
     // Nor is there one wherever somebody likes.
     for namespace in ["other", "", "anywhere"] {
-        let request = grace.request("GET", LEASES);
-        let refused = answer(request.header("jumpstarter-namespace", namespace)).await;
-        refused.refused(401, 16, "CLIENT_UNKNOWN", "a namespace without exporters");
+        for header in [
+            "jumpstarter-namespace",
+            "grpc-metadata-jumpstarter-namespace",
+        ] {
+            let request = grace.request("GET", LEASES);
+            let refused = answer(request.header(header, namespace)).await;
+            refused.refused(401, 16, "CLIENT_UNKNOWN", "a namespace without exporters");
+        }
     }
     let body = r#"{"selector": "board=rpi4", "duration": "60s"}"#;
     let create = grace

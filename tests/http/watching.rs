@@ -271,6 +271,10 @@ async fn what_cannot_be_followed_is_refused() {
     let token = page["nextPageToken"].as_str().unwrap();
     let paged = follow("GET", &format!("{EXPORTERS}?pageToken={token}")).await;
     paged.refused(400, 3, "INVALID_PAGE", "whole list");
+    for list in [EXPORTERS, LEASES] {
+        let paged = follow("GET", &format!("{list}?pageSize=-1")).await;
+        paged.refused(400, 3, "INVALID_PAGE", "negative");
+    }
     let filter = follow("GET", &format!("{LEASES}?filter=%3D%3D")).await;
     filter.refused(400, 3, "INVALID_FILTER", "");
     follow("GET", &format!("{LEASES}/none"))
