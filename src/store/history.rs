@@ -63,7 +63,8 @@ impl Commit {
         before: Timestamp,
         at: Timestamp,
     ) -> Self {
-        let (mut leases, mut exporters) = (Vec::new(), Vec::new());
+        // It is kept for long, and of most commits it is one lease.
+        let (mut leases, mut exporters) = (Vec::with_capacity(changes.len()), Vec::new());
         for change in changes {
             let name = change.name();
             match change {
