@@ -22,7 +22,7 @@ use super::trace;
 use crate::call::{self, Call, Id};
 use crate::fault::Fault;
 use crate::proto::google::rpc;
-use crate::transcode::{REQUEST_ID, Rejection, with_request_info, without_body};
+use crate::transcode::{REQUEST_ID, Rejection, never_has_body, with_request_info, without_body};
 
 /// The longest id that is taken over; what is longer or not text is replaced.
 const LONGEST: usize = 128;
@@ -63,7 +63,7 @@ where
         let info = || call::present(request_info).unwrap_or_default();
         let response = with_request_info(response, info);
         // Here once for everybody, as layers on the way want to see it.
-        let mut response = match is_head {
+        let mut response = match is_head || never_has_body(response.status()) {
             true => without_body(response),
             false => response,
         };

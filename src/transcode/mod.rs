@@ -66,7 +66,7 @@ pub use rejection::{
 };
 pub use route::{Answer, Route};
 pub use row::{Binding, Body, Capture, Field, Kind, Mask, Message, Segment, Selected};
-pub use transcoder::{Call, Transcoder, without_body, wrong_method};
+pub use transcoder::{Call, Transcoder, never_has_body, without_body, wrong_method};
 
 type Request = http::Request<HttpBody>;
 

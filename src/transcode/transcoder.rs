@@ -189,11 +189,19 @@ pub fn wrong_method(method: &Method, path: &str, declared: &[&'static str]) -> R
 #[must_use]
 pub fn without_body(response: Response) -> Response {
     let (mut parts, body) = response.into_parts();
-    // These never have a body, nor the length of one (section 8.6).
-    let has_none = [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&parts.status);
-    if let Some(length) = body.size_hint().exact().filter(|_| !has_none) {
+    if never_has_body(parts.status) {
+        parts.headers.remove(header::CONTENT_LENGTH);
+    } else if let Some(length) = body.size_hint().exact().filter(|length| *length > 0) {
+        // One without anything in it may be what axum has left of it, which tells the length if it knows.
         let known = parts.headers.entry(header::CONTENT_LENGTH);
         known.or_insert_with(|| length.into());
     }
     Response::from_parts(parts, Body::empty())
+}
+
+/// No such answer has a body, nor tells the length of one, whatever the method (RFC 9110, section 8.6; of
+/// 304 that of what it stands for may be told, and is not known).
+#[must_use]
+pub fn never_has_body(status: StatusCode) -> bool {
+    [StatusCode::NO_CONTENT, StatusCode::NOT_MODIFIED].contains(&status)
 }

@@ -4,7 +4,7 @@
 use bytes::Bytes;
 use tokio::net::TcpStream;
 
-use crate::harness::{Gateway, answer};
+use crate::harness::{Answer, Gateway, answer};
 use crate::refusals::raw;
 
 const LEASES: &str = "/v1/namespaces/default/leases";
@@ -194,6 +194,42 @@ async fn whoever_sends_the_wrong_type_is_told_the_right_one() {
         wrong.refused(415, 3, "UNSUPPORTED_MEDIA_TYPE", "text/plain");
         let told = (wrong.header("accept"), wrong.header("accept-patch"));
         assert_eq!(told, ("application/json", patch), "{method}");
+    }
+}
+
+/// RFC 9110, section 8.6: a length is that of the answer to GET, or is not told.
+#[tokio::test]
+async fn no_length_is_told_that_is_none() {
+    let gateway = Gateway::demo().await;
+    let client = || reqwest::Client::builder().no_proxy();
+    let clients = [client(), client().http2_prior_knowledge()];
+    let pages = ["/", "/openapi.json", "/openapi.yaml", "/swagger-ui/"];
+    let script = "/swagger-ui/swagger-initializer.js";
+    let length = |answer: &Answer| answer.headers.get("content-length").cloned();
+    for client in clients.map(|client| client.build().unwrap()) {
+        for path in pages.into_iter().chain([script, EXPORTERS, "/healthz"]) {
+            for coding in ["identity", "gzip"] {
+                let ask = |method: &str, name: &str, value: &str| {
+                    let request = client.request(method.parse().unwrap(), gateway.url(path));
+                    answer(
+                        request
+                            .header("accept-encoding", coding)
+                            .header(name, value),
+                    )
+                };
+                let get = ask("GET", "accept", "*/*").await;
+                let head = ask("HEAD", "accept", "*/*").await;
+                assert_eq!(length(&get), length(&head), "{path} {coding}");
+                let etag = get.header("etag");
+                assert_eq!(head.header("etag"), etag, "{path} {coding}");
+                for method in ["GET", "HEAD"].into_iter().filter(|_| !etag.is_empty()) {
+                    let known = ask(method, "if-none-match", etag).await;
+                    assert_eq!((known.status, length(&known)), (304, None), "{known:?}");
+                }
+                let options = ask("OPTIONS", "accept", "*/*").await;
+                assert_eq!((options.status, length(&options)), (204, None), "{path}");
+            }
+        }
     }
 }
 
