@@ -14,8 +14,7 @@ use futures_util::FutureExt;
 use futures_util::future::{BoxFuture, Either};
 use http::header::{ACCESS_CONTROL_REQUEST_METHOD, EXPECT};
 use http::{Method, Request, Version};
-use tower::util::BoxCloneSyncService;
-use tower::{BoxError, Layer, Service, ServiceExt};
+use tower::{BoxError, Layer, Service, ServiceExt, service_fn};
 use tower_http::cors::CorsLayer;
 
 use super::HEALTH;
@@ -68,9 +67,9 @@ struct Ways {
     load: Load,
     limits: Limits,
     observer: Observer,
-    /// Where web pages of other origins may call: the same, and what answers say of it. Those to
-    /// others say that they depend on the origin, too, for caches between.
-    cross_origin: Option<BoxCloneSyncService<Request<Body>, Response, Infallible>>,
+    /// Where web pages of other origins may call: what answers say of it. Those to others say that they
+    /// depend on the origin, too, for caches between.
+    cors: Option<CorsLayer>,
 }
 
 /// How a request is answered.
@@ -87,33 +86,55 @@ impl Gateway {
         limits: Limits,
         observer: Observer,
     ) -> Self {
-        let ways = |cross_origin| Ways {
-            rest: rest.clone(),
-            router: router.clone(),
-            load: load.clone(),
+        Self(Arc::new(Ways {
+            rest,
+            router,
+            load,
             limits,
-            observer: observer.clone(),
-            cross_origin,
-        };
-        let cross_origin = cors.map(|cors| {
-            let plain = Arc::new(ways(None));
-            let plain = tower::service_fn(move |request| plain.answer(unmasked(request)));
-            BoxCloneSyncService::new(cors.layer(plain))
-        });
-        Self(Arc::new(ways(cross_origin)))
+            observer,
+            cors,
+        }))
     }
 }
 
 impl Ways {
+    fn answer(self: &Arc<Self>, request: Request<Body>) -> Way {
+        let signs = Signs::of(request.headers());
+        let unfit = self.unfit(&request, signs);
+        match &self.cors {
+            Some(cors) => self.cross_origin(cors, request, signs, unfit),
+            None => self.way(request, signs, unfit),
+        }
+    }
+
+    /// The same in the layer for pages of other origins, which takes every OPTIONS for a browser's
+    /// question and answers it. One that asks for no permission wants to know what is possible here, and
+    /// one that is unfit is to hear that: they go past the layer as a GET.
+    fn cross_origin(
+        self: &Arc<Self>,
+        cors: &CorsLayer,
+        mut request: Request<Body>,
+        signs: Signs,
+        mut unfit: Option<Rejection>,
+    ) -> Way {
+        let headers = request.headers();
+        let is_question = headers.contains_key(ACCESS_CONTROL_REQUEST_METHOD) && unfit.is_none();
+        let method = request.method().clone();
+        if method == Method::OPTIONS && !is_question {
+            *request.method_mut() = Method::GET;
+        }
+        let ways = self.clone();
+        let way = service_fn(move |mut request: Request<Body>| {
+            *request.method_mut() = method.clone();
+            ways.way(request, signs, unfit.take())
+        });
+        Either::Right(Box::pin(cors.layer(way).oneshot(request)))
+    }
+
     /// Only the straight way is spared a box of its own: requests that take it are many, and its
     /// future is small.
-    fn answer(&self, request: Request<Body>) -> Way {
-        let headers = request.headers();
-        let signs = Signs::of(headers);
-        if let Some(cross_origin) = &self.cross_origin {
-            return Either::Right(Box::pin(cross_origin.clone().oneshot(masked(request))));
-        }
-        if let Some(rejection) = self.unfit(&request, signs) {
+    fn way(&self, request: Request<Body>, signs: Signs, unfit: Option<Rejection>) -> Way {
+        if let Some(rejection) = unfit {
             let is_rpc = self.rest.is_call_of_grpc(&request);
             let refusal = refusal(is_rpc, rejection);
             return Either::Right(Box::pin(async move {
@@ -165,32 +186,6 @@ impl Ways {
         let is_too_much = self.load.is_full() && !is_excepted();
         is_too_much.then(|| overloaded("as many requests as it takes are under way").into())
     }
-}
-
-/// An OPTIONS on its way past a layer that would answer it.
-#[derive(Clone)]
-struct Masked;
-
-/// The layer for pages of other origins takes every OPTIONS for a browser's question. One that asks for no
-/// permission wants to know what is possible here, and goes past it as a GET.
-fn masked(mut request: Request<Body>) -> Request<Body> {
-    let asks_nothing = request.method() == Method::OPTIONS
-        && !request
-            .headers()
-            .contains_key(ACCESS_CONTROL_REQUEST_METHOD);
-    if asks_nothing {
-        *request.method_mut() = Method::GET;
-        request.extensions_mut().insert(Masked);
-    }
-    request
-}
-
-/// The request as it came.
-fn unmasked(mut request: Request<Body>) -> Request<Body> {
-    if request.extensions_mut().remove::<Masked>().is_some() {
-        *request.method_mut() = Method::OPTIONS;
-    }
-    request
 }
 
 /// The refusal in the form that its receiver speaks.

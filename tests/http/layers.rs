@@ -11,6 +11,7 @@ use tower_http::compression::Compression;
 use tower_http::decompression::Decompression;
 
 use crate::harness::{Gateway, answer};
+use crate::refusals::raw;
 
 const LEASES: &str = "/v1/namespaces/default/leases";
 const EXPORTERS: &str = "/v1/namespaces/default/exporters";
@@ -374,5 +375,36 @@ async fn browsers_may_ask_first() {
         let told = ["access-control-allow-origin", "vary"].map(|name| options.header(name));
         assert_eq!(told[0], named[0], "{options:?}");
         assert!(told[1].contains("origin"), "{options:?}");
+    }
+}
+
+/// What calls itself a browser's question keeps to what every request keeps to.
+#[tokio::test]
+async fn who_asks_first_is_refused_as_others_are() {
+    let origin = "https://lab.example.com";
+    let gateway = Gateway::open_to(&[origin]).await;
+    let long = format!("{LEASES}?{}", "x".repeat(20_000));
+    let many = format!("host: x\r\n{}", "x: y\r\n".repeat(70));
+    for (target, headers, reason) in [
+        (LEASES, "", "INVALID_HOST"),
+        (LEASES, "host: x\r\nhost: x\r\n", "INVALID_HOST"),
+        ("evil:80", "host: evil:80\r\n", "INVALID_TARGET"),
+        (&long, "host: x\r\n", "URL_TOO_LONG"),
+        (LEASES, &many, "TOO_MANY_HEADERS"),
+        (
+            LEASES,
+            "host: x\r\ntransfer-encoding: gzip, chunked\r\n",
+            "UNSUPPORTED_TRANSFER_ENCODING",
+        ),
+    ] {
+        let request = format!(
+            "OPTIONS {target} HTTP/1.1\r\norigin: {origin}\r\naccess-control-request-method: POST\r\n\
+             {headers}connection: close\r\n\r\n"
+        );
+        let answer = raw(&gateway, &request).await;
+        assert!(answer.contains(reason), "{target} {headers}: {answer}");
+        let told = format!("access-control-allow-origin: {origin}\r\n");
+        assert!(answer.contains(&told), "{target} {headers}: {answer}");
+        assert!(!answer.contains("access-control-allow-methods"), "{answer}");
     }
 }
