@@ -175,7 +175,7 @@ impl Ways {
         if uri.path().len() + asked > url {
             return Some(url_too_long("URL", url));
         }
-        if request.headers().len() > headers {
+        if signs.fields(request) > headers {
             return Some(too_many_headers(headers));
         }
         let refused = host::refused(request.version(), signs).or_else(|| framing::refused(signs));

@@ -1,7 +1,7 @@
 //! What the headers of a request say that decides which way it goes. They are gone through once, as
 //! every look for one by its name costs about as much.
 
-use http::{HeaderMap, Method};
+use http::{HeaderMap, Method, Request, Version};
 
 use super::framing;
 use super::host::is_host;
@@ -16,6 +16,8 @@ pub struct Signs {
     /// How many transfer codings its body has, and that one of them is not understood.
     pub transfer_codings: usize,
     pub has_bad_coding: bool,
+    /// How many fields its cookies came in.
+    cookies: usize,
     /// It is packed, its answer may be, or it insists on one that may have been.
     has_coding: bool,
     /// It is for those who do not know the present answer, which they may know packed.
@@ -39,10 +41,20 @@ impl Signs {
                 }
                 "accept-encoding" | "content-encoding" | "if-match" => signs.has_coding = true,
                 "if-none-match" => signs.is_for_news = true,
+                "cookie" => signs.cookies += 1,
                 _ => {}
             }
         }
         signs
+    }
+
+    /// How many header fields the request has. HTTP/2 may split the one of cookies (RFC 9113, section 8.2.3).
+    pub fn fields<B>(self, request: &Request<B>) -> usize {
+        let all = request.headers().len();
+        match request.version() {
+            Version::HTTP_2 => all - self.cookies.saturating_sub(1),
+            _ => all,
+        }
     }
 
     /// The request has to go where bodies are packed and ETags of packed answers are understood. A GET

@@ -225,6 +225,14 @@ async fn requests_that_are_too_large_are_refused_in_the_one_shape() {
     assert_eq!(with_headers(64).await.status, 200);
     let many = with_headers(65).await;
     many.refused(431, 3, "TOO_MANY_HEADERS", "more than 64");
+    // Cookies are one field, which HTTP/2 may split (RFC 9113, section 8.2.3).
+    let http2 = reqwest::Client::builder().no_proxy();
+    let http2 = http2.http2_prior_knowledge().build().unwrap();
+    for (client, status) in [(client(), 431), (http2, 200)] {
+        let request = client.get(format!("{}{EXPORTERS}", program.url));
+        let request = (0..70).fold(request, |request, _| request.header("cookie", "a=b"));
+        assert_eq!(answer(request).await.status, status);
+    }
     // What is larger still is refused by what reads it, without a body.
     let request = client().get(format!("{}{EXPORTERS}", program.url));
     let large = answer(request.header("x", long(70_000))).await;
