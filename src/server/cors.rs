@@ -4,10 +4,8 @@
 
 use std::time::Duration;
 
-use http::{HeaderName, HeaderValue, Method, header};
-use tower_http::cors::{AllowOrigin, Any, CorsLayer};
-
-use crate::transcode::REQUEST_ID;
+use http::{HeaderValue, Method, header};
+use tower_http::cors::{AllowHeaders, AllowOrigin, Any, CorsLayer};
 
 /// How long a browser may remember what it was allowed.
 const MAX_AGE: Duration = Duration::from_secs(60 * 60);
@@ -18,18 +16,25 @@ pub fn cors(origins: &[String]) -> Option<CorsLayer> {
     (!origins.is_empty()).then(|| layer(origins))
 }
 
+/// A page may send any header, as it asks for them: those of metadata have any name, and without
+/// credentials of the browser's a header is worth no more than a page knows itself. An answer to this question is
+/// kept by no cache between (RFC 9110, section 9.3.7), and no other depends on what is asked for: so `Vary`
+/// tells of origins alone, where they matter.
 fn layer(origins: &[String]) -> CorsLayer {
-    let origins = if origins.iter().any(|origin| origin == "*") {
-        AllowOrigin::any()
+    let is_open = origins.iter().any(|origin| origin == "*");
+    let (origins, vary) = if is_open {
+        (AllowOrigin::any(), vec![])
     } else {
         let values = origins
             .iter()
             .map(String::as_str)
             .map(HeaderValue::from_str);
-        AllowOrigin::list(values.filter_map(Result::ok))
+        let values = values.filter_map(Result::ok);
+        (AllowOrigin::list(values), vec![header::ORIGIN])
     };
     CorsLayer::new()
         .allow_origin(origins)
+        .vary(vary)
         .allow_methods([
             Method::GET,
             Method::POST,
@@ -37,19 +42,7 @@ fn layer(origins: &[String]) -> CorsLayer {
             Method::PATCH,
             Method::DELETE,
         ])
-        .allow_headers([
-            header::AUTHORIZATION,
-            header::CONTENT_TYPE,
-            header::IF_MATCH,
-            header::IF_NONE_MATCH,
-            HeaderName::from_static("grpc-timeout"),
-            HeaderName::from_static("last-event-id"),
-            HeaderName::from_static("prefer"),
-            HeaderName::from_static("traceparent"),
-            HeaderName::from_static("tracestate"),
-            REQUEST_ID,
-            HeaderName::from_static("x-request-timeout"),
-        ])
+        .allow_headers(AllowHeaders::mirror_request())
         .expose_headers(Any)
         .max_age(MAX_AGE)
 }
