@@ -17,15 +17,8 @@ use tower_http::compression::predicate::{DefaultPredicate, NotForContentType, Pr
 /// its features.
 pub const CODINGS: [&str; 3] = ["gzip", "br", "zstd"];
 
-/// The sender can unpack this coding, and names it.
-pub fn accepts(headers: &HeaderMap, coding: &str) -> bool {
-    let items = listed(headers, &ACCEPT_ENCODING);
-    items.iter().any(|item| {
-        let (name, weight) = item.split_once(';').unwrap_or((item, ""));
-        let name = name.trim().to_ascii_lowercase();
-        name.strip_prefix("x-").unwrap_or(&name) == coding && !is_zero(weight)
-    })
-}
+/// How a body that is not packed is called.
+const PLAIN: &str = "identity";
 
 /// Packs answers for those who can unpack them, save streams: what happens is told at once.
 pub fn compression() -> CompressionLayer<impl Predicate> {
@@ -33,44 +26,63 @@ pub fn compression() -> CompressionLayer<impl Predicate> {
     CompressionLayer::new().compress_when(DefaultPredicate::new().and(lines))
 }
 
-/// The request as the layers that pack and unpack take it.
-pub fn prepared(mut request: Request<Body>) -> Request<Body> {
+/// The request as the layers that pack and unpack take it, and the codings that its sender can unpack.
+pub fn prepared(mut request: Request<Body>) -> (Request<Body>, Vec<&'static str>) {
     let headers = request.headers_mut();
-    accept_plain(headers);
+    let accepted = accepted_by_name(headers);
     one_content_coding(headers);
-    if headers.contains_key(CONTENT_ENCODING) {
-        return request.map(|body| Body::from_stream(LastByteAlone::new(body)));
-    }
-    request
-}
-
-/// Takes back that an answer must not be plain. It may be nevertheless (section 12.5.3), which is
-/// better than an error for a call that has been made.
-fn accept_plain(headers: &mut HeaderMap) {
-    let rules_out_plain = |item: &str| {
-        let Some((coding, weight)) = item.split_once(';') else {
-            return false;
-        };
-        is_zero(weight) && ["identity", "*"].contains(&coding.trim().to_ascii_lowercase().as_str())
+    let request = match headers.contains_key(CONTENT_ENCODING) {
+        true => request.map(|body| Body::from_stream(LastByteAlone::new(body))),
+        false => request,
     };
-    let items = listed(headers, &ACCEPT_ENCODING);
-    let kept: Vec<&str> = items
-        .iter()
-        .copied()
-        .filter(|item| !rules_out_plain(item))
-        .collect();
-    if kept.len() < items.len()
-        && let Ok(kept) = HeaderValue::from_str(&kept.join(", "))
-    {
-        headers.insert(ACCEPT_ENCODING, kept);
-    }
+    (request, accepted)
 }
 
-/// `q=0`, however it is written.
-fn is_zero(weight: &str) -> bool {
-    let weight = weight.trim().strip_prefix(['q', 'Q']);
-    let weight = weight.and_then(|weight| weight.trim_start().strip_prefix('='));
-    weight.is_some_and(|weight| weight.trim().parse() == Ok(0.0_f32))
+/// Says by name which codings an answer may have, so that whoever chooses one and whoever told what may be
+/// chosen go by the same; returns them. `*` is all that have no name of their own (section 12.5.3). That an
+/// answer must not be plain is taken back: it may be nevertheless, which is better than an error for a call
+/// that has been made.
+fn accepted_by_name(headers: &mut HeaderMap) -> Vec<&'static str> {
+    if !headers.contains_key(ACCEPT_ENCODING) {
+        return vec![];
+    }
+    let items = listed(headers, &ACCEPT_ENCODING);
+    let items: Vec<(String, u32)> = items.into_iter().filter_map(weighed).collect();
+    let weight = |coding: &str| {
+        let own = items.iter().filter(|(name, _)| name == coding);
+        own.map(|(_, weight)| *weight).max()
+    };
+    let rest = weight("*").unwrap_or_default();
+    let weights = CODINGS.into_iter().chain([PLAIN]);
+    let weights = weights.map(|coding| (coding, weight(coding).unwrap_or(rest)));
+    let weights: Vec<_> = weights.filter(|(_, weight)| *weight > 0).collect();
+    let named = weights.iter().map(|(coding, weight)| {
+        let (whole, thousandths) = (weight / 1000, weight % 1000);
+        format!("{coding};q={whole}.{thousandths:03}")
+    });
+    let named: Vec<String> = named.collect();
+    if let Ok(named) = HeaderValue::from_str(&named.join(", ")) {
+        headers.insert(ACCEPT_ENCODING, named);
+    }
+    let codings = weights.into_iter().map(|(coding, _)| coding);
+    codings.filter(|coding| *coding != PLAIN).collect()
+}
+
+/// A coding and how welcome it is, in thousandths; none where that is not told as it should be.
+fn weighed(item: &str) -> Option<(String, u32)> {
+    let (name, weight) = item.split_once(';').unwrap_or((item, "q=1"));
+    let weight = weight.trim().strip_prefix(['q', 'Q'])?;
+    let weight: f32 = weight.trim_start().strip_prefix('=')?.trim().parse().ok()?;
+    let is_weight = (0.0..=1.0).contains(&weight);
+    is_weight.then(|| (spelled(name), (weight * 1000.0) as u32))
+}
+
+/// The one spelling of a coding (section 8.4.1).
+fn spelled(coding: &str) -> String {
+    match coding.trim().to_ascii_lowercase() {
+        coding if coding == "x-gzip" => "gzip".to_owned(),
+        coding => coding,
+    }
 }
 
 /// Content codings have one spelling and stand in one line; none is said where there is none.
@@ -80,12 +92,8 @@ fn one_content_coding(headers: &mut HeaderMap) {
     }
     let codings: Vec<String> = listed(headers, &CONTENT_ENCODING)
         .into_iter()
-        .map(str::to_ascii_lowercase)
-        .filter(|coding| !coding.is_empty() && coding != "identity")
-        .map(|coding| match coding.as_str() {
-            "x-gzip" => "gzip".to_owned(),
-            _ => coding,
-        })
+        .map(spelled)
+        .filter(|coding| !coding.is_empty() && coding != PLAIN)
         .collect();
     match HeaderValue::from_str(&codings.join(", ")) {
         Ok(codings) if !codings.is_empty() => drop(headers.insert(CONTENT_ENCODING, codings)),
@@ -174,20 +182,42 @@ mod tests {
     }
 
     #[test]
-    fn plain_is_always_good_enough() {
-        let cases: [(&[&str], &[&str]); 6] = [
-            (&["identity;q=0"], &[""]),
-            (&["gzip;q=0, *;q=0"], &["gzip;q=0"]),
-            (&["identity; Q=0.000", "gzip"], &["gzip"]),
-            (&["br;q=0.1, gzip"], &["br;q=0.1, gzip"]),
-            (&["gzip", "br"], &["gzip", "br"]),
-            (&["identity, *;q=0.1"], &["identity, *;q=0.1"]),
+    fn what_may_be_packed_is_told_by_name() {
+        let all = "gzip;q=1.000, br;q=1.000, zstd;q=1.000, identity;q=1.000";
+        let cases: [(&[&str], &str, &[&str]); 14] = [
+            (&["gzip"], "gzip;q=1.000", &["gzip"]),
+            (&["gzip", "br"], "gzip;q=1.000, br;q=1.000", &["gzip", "br"]),
+            (&["X-GZIP;Q=0.5, deflate"], "gzip;q=0.500", &["gzip"]),
+            (&["*"], all, &CODINGS),
+            (&["*, br"], all, &CODINGS),
+            (
+                &["gzip;q=0, *;q=0.25"],
+                "br;q=0.250, zstd;q=0.250, identity;q=0.250",
+                &["br", "zstd"],
+            ),
+            (&["br, *;q=0"], "br;q=1.000", &["br"]),
+            (
+                &["gzip;q=0.3, identity"],
+                "gzip;q=0.300, identity;q=1.000",
+                &["gzip"],
+            ),
+            // Plain is always good enough.
+            (&["identity;q=0"], "", &[]),
+            (&["gzip;q=0, *;q=0"], "", &[]),
+            (&["identity; Q = 0.000", "gzip"], "gzip;q=1.000", &["gzip"]),
+            (&[""], "", &[]),
+            // What is no weight, or too little to be one, makes no item.
+            (&["gzip;q=2, br;level=3, zstd;q=x"], "", &[]),
+            (&["gzip;q=0.0001"], "", &[]),
         ];
-        for (sent, expected) in cases {
+        for (sent, told, codings) in cases {
             let mut headers = headers(&ACCEPT_ENCODING, sent);
-            accept_plain(&mut headers);
-            assert_eq!(shown(&headers, &ACCEPT_ENCODING), expected, "{sent:?}");
+            assert_eq!(accepted_by_name(&mut headers), codings, "{sent:?}");
+            assert_eq!(shown(&headers, &ACCEPT_ENCODING), [told], "{sent:?}");
         }
+        let mut nothing = HeaderMap::new();
+        assert_eq!(accepted_by_name(&mut nothing), [""; 0]);
+        assert!(nothing.is_empty());
     }
 
     #[test]

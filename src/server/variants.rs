@@ -12,18 +12,14 @@ use axum::response::Response;
 use http::header::{CONTENT_ENCODING, ETAG, Entry, IF_MATCH, IF_NONE_MATCH, VARY};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, StatusCode};
 
-use super::packing::{CODINGS, accepts, prepared};
+use super::packing::{CODINGS, prepared};
 
 /// The step around the layer that packs.
 pub async fn told_apart(request: Request<Body>, next: Next) -> Response {
-    let mut request = prepared(request);
+    let (mut request, accepted) = prepared(request);
     let is_read = matches!(*request.method(), Method::GET | Method::HEAD);
     let headers = request.headers_mut();
     let known: Vec<HeaderValue> = headers.get_all(IF_NONE_MATCH).iter().cloned().collect();
-    let accepted: Vec<&str> = CODINGS
-        .into_iter()
-        .filter(|coding| accepts(headers, coding))
-        .collect();
     // Who changes only what it has read, or only what it has not, may have read it in any form; a copy is as
     // good as new only in a form that would be sent again.
     take_off(headers, &IF_MATCH, &CODINGS);

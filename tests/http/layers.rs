@@ -275,6 +275,28 @@ async fn a_packed_answer_has_an_etag_of_its_own() {
     assert_eq!(known.list("vary"), "accept, accept-encoding");
     let known = read("gzip", plain).await;
     assert_eq!((known.status, known.header("etag")), (304, plain));
+    // Those who can unpack anything get something packed, and know it.
+    for accepted in ["*", "gzip;q=0, *", "compress, *;q=0.5"] {
+        for path in [path.as_str(), "/openapi.json"] {
+            let read = |(name, value): (&str, &str)| {
+                let request = gateway.request("GET", path);
+                answer(
+                    request
+                        .header("accept-encoding", accepted)
+                        .header(name, value),
+                )
+            };
+            let packed = read(("accept", "*/*")).await;
+            assert_ne!(packed.header("content-encoding"), "", "{accepted} {path}");
+            let etag = packed.header("etag");
+            let known = read(("if-none-match", etag)).await;
+            assert_eq!(
+                (known.status, known.header("etag")),
+                (304, etag),
+                "{accepted} {path}"
+            );
+        }
+    }
     // Who would get another form does not know it.
     let other = read("identity", &gzip).await;
     assert_eq!((other.status, other.header("etag")), (200, plain));
