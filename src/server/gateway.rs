@@ -178,7 +178,7 @@ impl Ways {
         if signs.fields(request) > headers {
             return Some(too_many_headers(headers));
         }
-        let refused = host::refused(request.version(), signs).or_else(|| framing::refused(signs));
+        let refused = host::refused(request, signs).or_else(|| framing::refused(signs));
         if refused.is_some() {
             return refused;
         }

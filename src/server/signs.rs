@@ -31,7 +31,7 @@ impl Signs {
             match name.as_str() {
                 "host" => {
                     signs.hosts += 1;
-                    signs.has_bad_host |= !is_host(value);
+                    signs.has_bad_host |= !is_host(value.as_bytes());
                 }
                 "transfer-encoding" => {
                     for coding in framing::codings(value) {

@@ -365,26 +365,6 @@ async fn a_request_is_for_a_path() {
 }
 
 #[tokio::test]
-async fn a_request_is_for_one_host() {
-    let gateway = Gateway::demo().await;
-    for hosts in ["", "host: x\r\nhost: x\r\n", "host: x y/\r\n"] {
-        let request = format!("GET {LEASES} HTTP/1.1\r\n{hosts}connection: close\r\n\r\n");
-        let answer = raw(&gateway, &request).await;
-        assert!(answer.starts_with("HTTP/1.1 400 "), "{hosts}: {answer}");
-        assert!(answer.contains("INVALID_HOST"), "{hosts}: {answer}");
-    }
-    for (version, host) in [
-        ("1.0", ""),
-        ("1.1", "host:\r\n"),
-        ("1.1", "host: [::1]:8082\r\n"),
-    ] {
-        let request = format!("GET {LEASES} HTTP/{version}\r\n{host}connection: close\r\n\r\n");
-        let answer = raw(&gateway, &request).await;
-        assert!(answer.contains(" 200 OK"), "{version} {host}: {answer}");
-    }
-}
-
-#[tokio::test]
 async fn what_is_too_late_changes_nothing() {
     let gateway = Gateway::demo().await;
     for (name, value) in [("grpc-timeout", "0S"), ("x-request-timeout", "0")] {

@@ -233,6 +233,80 @@ async fn no_length_is_told_that_is_none() {
     }
 }
 
+#[tokio::test]
+async fn a_request_is_for_one_host() {
+    let gateway = Gateway::demo().await;
+    for hosts in [
+        "",
+        "host: x\r\nhost: x\r\n",
+        "host: x y/\r\n",
+        "host: [::1\r\n",
+        "host: a:b:c\r\n",
+        "host: a:99999x\r\n",
+        "host: %zz\r\n",
+        "host: [x]\r\n",
+        "host: ,\r\n",
+        "host: u:p@x\r\n",
+    ] {
+        let request = format!("GET {LEASES} HTTP/1.1\r\n{hosts}connection: close\r\n\r\n");
+        let answer = raw(&gateway, &request).await;
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{hosts}: {answer}");
+        assert!(answer.contains("INVALID_HOST"), "{hosts}: {answer}");
+    }
+    let request =
+        format!("GET http://u@x{LEASES} HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n");
+    let answer = raw(&gateway, &request).await;
+    assert!(answer.contains("INVALID_HOST"), "{answer}");
+    for (version, host) in [
+        ("1.0", ""),
+        ("1.1", "host:\r\n"),
+        ("1.1", "host: [::1]:8082\r\n"),
+    ] {
+        let request = format!("GET {LEASES} HTTP/{version}\r\n{host}connection: close\r\n\r\n");
+        let answer = raw(&gateway, &request).await;
+        assert!(answer.contains(" 200 OK"), "{version} {host}: {answer}");
+    }
+}
+
+/// RFC 9113, section 8.3.1.
+#[tokio::test]
+async fn a_request_over_http_2_is_for_one_host_too() {
+    let gateway = Gateway::demo().await;
+    let stream = TcpStream::connect(gateway.address).await.unwrap();
+    let (requests, connection) = h2::client::handshake(stream).await.unwrap();
+    tokio::spawn(connection);
+    for (authority, host, status) in [
+        ("x", None, 200),
+        ("x", Some("x"), 200),
+        ("x:80", Some("X"), 200),
+        ("[::1]:8082", Some("[::1]:8082"), 200),
+        ("", Some("x"), 200),
+        ("", None, 400),
+        ("", Some(""), 400),
+        ("x", Some(""), 400),
+        ("x", Some("y"), 400),
+        ("x", Some("x:443"), 400),
+        ("u:p@x", None, 400),
+        ("u:p@x", Some("u:p@x"), 400),
+        ("a,b", None, 400),
+    ] {
+        // What comes from HTTP/1.1 may have no `:authority`.
+        let (scheme, version) = match authority {
+            "" => ("", http::Version::HTTP_11),
+            _ => ("http://", http::Version::HTTP_2),
+        };
+        let request = http::Request::get(format!("{scheme}{authority}{LEASES}")).version(version);
+        let request = match host {
+            Some(host) => request.header("host", host),
+            None => request,
+        };
+        let mut requests = requests.clone().ready().await.unwrap();
+        let sent = requests.send_request(request.body(()).unwrap(), true);
+        let answer = sent.unwrap().0.await.unwrap();
+        assert_eq!(answer.status(), status, "{authority} {host:?}");
+    }
+}
+
 /// What is reset may reach its client before the answer does.
 #[tokio::test]
 async fn who_is_refused_over_http_2_may_send_to_the_end() {
