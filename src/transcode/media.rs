@@ -1,5 +1,7 @@
 //! Media types, and how headers list things (RFC 9110, sections 5.6 and 8.3).
 
+use http::HeaderValue;
+
 /// A media type, or a range of them, and its parameters.
 pub struct Media<'a> {
     pub kind: &'a str,
@@ -37,8 +39,26 @@ pub fn is_utf8((name, value): (&str, &str)) -> bool {
 
 /// What stands between separators. One inside quotes belongs to its item.
 pub fn items(text: &str, separator: char) -> impl Iterator<Item = &str> {
+    text.split(separates(separator)).map(str::trim)
+}
+
+/// The same of a header that may hold other bytes than ASCII. An item that does is `?`, which names
+/// nothing; the others are what they are.
+pub fn items_of(value: &HeaderValue, separator: char) -> impl Iterator<Item = &str> {
+    let mut separates = separates(separator);
+    let items = value
+        .as_bytes()
+        .split(move |byte| separates(char::from(*byte)));
+    items.map(|item| match str::from_utf8(item) {
+        Ok(text) if text.is_ascii() => text.trim(),
+        _ => "?",
+    })
+}
+
+/// A character of a list, told one after the other, stands between two items.
+fn separates(separator: char) -> impl FnMut(char) -> bool {
     let (mut is_quoted, mut is_escaped) = (false, false);
-    let items = text.split(move |character: char| {
+    move |character| {
         match character {
             _ if is_escaped => is_escaped = false,
             '\\' if is_quoted => is_escaped = true,
@@ -46,8 +66,7 @@ pub fn items(text: &str, separator: char) -> impl Iterator<Item = &str> {
             _ => return character == separator && !is_quoted,
         }
         false
-    });
-    items.map(str::trim)
+    }
 }
 
 fn parameter(text: &str) -> Option<(&str, &str)> {
@@ -73,6 +92,11 @@ mod tests {
     fn quotes_hold_together() {
         let list = items(r#"a, "b,\" c" ;d, ,"e"#, ',').collect::<Vec<_>>();
         assert_eq!(list, ["a", r#""b,\" c" ;d"#, "", r#""e"#]);
+        let value = HeaderValue::from_bytes(b"a, \xe4/b, \"\xe4,\", c").unwrap();
+        assert_eq!(
+            items_of(&value, ',').collect::<Vec<_>>(),
+            ["a", "?", "?", "c"]
+        );
         let media = Media::parse(r#"a/b; c="d;e=f" ;; g = h"#).unwrap();
         assert_eq!(media.parameters, [("c", "d;e=f"), ("g", "h")]);
     }

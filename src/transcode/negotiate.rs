@@ -2,7 +2,7 @@
 
 use http::{HeaderMap, HeaderValue, header};
 
-use super::media::{Media, is_utf8, items};
+use super::media::{Media, is_utf8, items_of};
 use super::rejection::Rejection;
 use super::row::{self, Binding};
 use crate::proto::google::api::HttpBody;
@@ -110,10 +110,10 @@ pub fn check_type(binding: &Binding, headers: &HeaderMap) -> Result<(), Rejectio
 ///
 /// # Errors
 /// 406 where the Accept headers accept none of them.
-fn accept(headers: &HeaderMap, offers: &[&'static str]) -> Result<&'static str, Rejection> {
+pub fn accept(headers: &HeaderMap, offers: &[&'static str]) -> Result<&'static str, Rejection> {
     let ranges = headers.get_all(header::ACCEPT).iter();
     let mut ranges = ranges
-        .flat_map(|value| items(value.to_str().unwrap_or("?"), ','))
+        .flat_map(|value| items_of(value, ','))
         .filter(|range| !range.is_empty())
         .peekable();
     if ranges.peek().is_none() || offers.is_empty() {
@@ -193,7 +193,8 @@ mod tests {
 
     fn prefers(accept: &str) -> Option<&'static str> {
         let mut headers = HeaderMap::new();
-        headers.insert(header::ACCEPT, accept.parse().unwrap());
+        let accept = HeaderValue::from_bytes(accept.as_bytes()).unwrap();
+        headers.insert(header::ACCEPT, accept);
         super::accept(&headers, &[JSON, NDJSON, SSE]).ok()
     }
 
@@ -210,6 +211,9 @@ mod tests {
         assert_eq!(prefers(" , "), Some(JSON));
         assert_eq!(prefers("text/html"), None);
         assert_eq!(prefers("?"), None);
+        assert_eq!(prefers("application/json, ä/x"), Some(JSON));
+        assert_eq!(prefers("ä/x, text/event-stream;q=0.5"), Some(SSE));
+        assert_eq!(prefers("ä/x"), None);
         assert_eq!(prefers("*/*;q=0"), None);
     }
 

@@ -464,6 +464,10 @@ async fn bodies_must_be_json_and_not_too_long() {
     answer(html)
         .await
         .refused(406, 3, "NOT_ACCEPTABLE", "application/json");
+    // What cannot be read is one item of several.
+    let latin = http::HeaderValue::from_bytes(b"application/json, \xe4/x").unwrap();
+    let both = gateway.request("GET", LEASES).header("accept", latin);
+    assert_eq!(answer(both).await.status, 200);
     let long = format!(r#"{{"selector": "{}"}}"#, "a".repeat(70_000));
     gateway
         .json("POST", LEASES, long)
