@@ -14,11 +14,17 @@ use axum::routing::get;
 use http::{HeaderMap, StatusCode, header};
 use utoipa_swagger_ui::Config;
 
+use crate::transcode::accept;
+
 /// The OpenAPI document.
 pub const OPENAPI_JSON: &str = include_str!(concat!(env!("OUT_DIR"), "/jumpstarter/openapi.json"));
 
 /// The same as YAML.
 pub const OPENAPI_YAML: &str = include_str!(concat!(env!("OUT_DIR"), "/jumpstarter/openapi.yaml"));
+
+/// What `/` has: the index, and Swagger UI for those who like that better.
+const TEXT: &str = "text/plain";
+const HTML: &str = "text/html";
 
 /// What `/` answers to programs; a browser is led to Swagger UI.
 const INDEX: &str = "\
@@ -57,15 +63,12 @@ pub fn router() -> Router {
 }
 
 async fn index(headers: HeaderMap) -> Response {
-    let accepted = headers.get_all(header::ACCEPT).iter();
-    let browser = accepted
-        .filter_map(|value| value.to_str().ok())
-        .any(|value| value.contains("text/html"));
+    let is_browser = accept(&headers, &[TEXT, HTML]).is_ok_and(|kind| kind == HTML);
     let vary = [(header::VARY, "Accept")];
-    if browser {
-        (vary, Redirect::to("swagger-ui/")).into_response()
-    } else {
-        (vary, INDEX).into_response()
+    match is_browser {
+        true => (vary, Redirect::to("swagger-ui/")).into_response(),
+        // Also to those who accept neither: it is better than nothing (RFC 9110, section 12.5.1).
+        false => (vary, INDEX).into_response(),
     }
 }
 
@@ -229,20 +232,28 @@ mod tests {
 
     #[tokio::test]
     async fn the_root_leads_people_to_swagger_ui_and_tells_programs_what_there_is() {
-        let (status, headers, _) = request("/", &[("Accept", "text/html,*/*;q=0.8")]).await;
-        assert_eq!(
-            (status, headers[header::LOCATION].to_str().unwrap()),
-            (StatusCode::SEE_OTHER, "swagger-ui/")
-        );
-        let (status, headers, body) = request("/", &[("Accept", "*/*")]).await;
-        assert_eq!(status, StatusCode::OK);
-        assert!(
-            headers[header::CONTENT_TYPE]
-                .to_str()
-                .unwrap()
-                .starts_with("text/plain")
-        );
-        assert!(body.contains("\nopenapi.json "), "{body}");
+        for browser in [
+            "text/html,*/*;q=0.8",
+            "Text/HTML",
+            "text/plain;q=0.5, text/*",
+        ] {
+            let (status, headers, _) = request("/", &[("Accept", browser)]).await;
+            assert_eq!(status, StatusCode::SEE_OTHER, "{browser}");
+            assert_eq!(headers[header::LOCATION], "swagger-ui/", "{browser}");
+        }
+        for program in [
+            "*/*",
+            "text/html;q=0",
+            "text/html;q=0, */*",
+            "text/htmlx",
+            "image/png",
+        ] {
+            let (status, headers, body) = request("/", &[("Accept", program)]).await;
+            assert_eq!(status, StatusCode::OK, "{program}");
+            let kind = headers[header::CONTENT_TYPE].to_str().unwrap();
+            assert!(kind.starts_with("text/plain"), "{program}: {kind}");
+            assert!(body.contains("\nopenapi.json "), "{body}");
+        }
     }
 
     #[tokio::test]

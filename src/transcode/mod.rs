@@ -60,6 +60,7 @@ pub use events::{Event, Events, Follow};
 pub use matcher::{Conflict, Match, Matcher, Split};
 pub use media::items;
 pub use metadata::REQUEST_ID;
+pub use negotiate::accept;
 pub use prepared::Prepared;
 pub use rejection::{
     BODY_TOO_LARGE, Rejection, UNSUPPORTED_CONTENT_ENCODING, refusal, with_request_info,
