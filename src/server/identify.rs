@@ -24,7 +24,7 @@ use crate::fault::Fault;
 use crate::proto::google::rpc;
 use crate::transcode::{REQUEST_ID, Rejection, never_has_body, with_request_info, without_body};
 
-/// The longest id that is taken over; what is longer or not text is replaced.
+/// The longest id that is taken over; what is longer, or not all visible ASCII, is replaced.
 const LONGEST: usize = 128;
 
 /// The outermost step of every request. A panic further in becomes a 500 of which the client learns
@@ -93,7 +93,8 @@ fn brought(request: &mut Request<Body>) -> Option<HeaderValue> {
     let mut ids = headers.get_all(REQUEST_ID).iter();
     let id = ids.next()?;
     let is_one = ids.next().is_none();
-    if is_one && !id.is_empty() && id.len() <= LONGEST && id.to_str().is_ok() {
+    let is_visible = id.as_bytes().iter().all(u8::is_ascii_graphic);
+    if is_one && is_visible && (1..=LONGEST).contains(&id.len()) {
         return Some(id.clone());
     }
     headers.remove(REQUEST_ID);

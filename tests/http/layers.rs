@@ -178,13 +178,21 @@ async fn every_request_has_an_id() {
         assert_eq!(id.get_version_num(), 7);
     }
     assert_ne!(one.header("x-request-id"), two.header("x-request-id"));
-    let long = answer(
-        gateway
-            .request("GET", LEASES)
-            .header("x-request-id", "x".repeat(129)),
-    )
-    .await;
-    assert_eq!(long.header("x-request-id").len(), 36, "{long:?}");
+    let visible: String = ('!'..='~').collect();
+    let request = gateway.request("GET", LEASES);
+    let taken = answer(request.header("x-request-id", &visible)).await;
+    assert_eq!(taken.header("x-request-id"), visible);
+    for other in [
+        "x".repeat(129),
+        String::new(),
+        "a b".into(),
+        "a\tb".into(),
+        "ä".into(),
+    ] {
+        let request = gateway.request("GET", LEASES);
+        let made_up = answer(request.header("x-request-id", other)).await;
+        assert_eq!(made_up.header("x-request-id").len(), 36, "{made_up:?}");
+    }
     let request = gateway.request("GET", "/healthz");
     let twice = request
         .header("x-request-id", "a")
