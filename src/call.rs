@@ -24,7 +24,7 @@ pub struct Call {
     method: Method,
     uri: Uri,
     id: Id,
-    /// As 32 hexadecimal digits, where the call is traced.
+    /// As 32 hexadecimal digits, where the call is traced, or its caller says that it is.
     trace: Option<String>,
     /// It is told of one by one if it changes something.
     has_deed: bool,

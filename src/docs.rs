@@ -11,10 +11,10 @@ use std::sync::{Arc, LazyLock};
 use axum::Router;
 use axum::response::{IntoResponse, Redirect, Response};
 use axum::routing::get;
-use http::{HeaderMap, StatusCode, header};
+use http::{HeaderMap, HeaderValue, StatusCode, header};
 use utoipa_swagger_ui::Config;
 
-use crate::transcode::accept;
+use crate::transcode::{Condition, Rejection, accept};
 
 /// The OpenAPI document.
 pub const OPENAPI_JSON: &str = include_str!(concat!(env!("OUT_DIR"), "/jumpstarter/openapi.json"));
@@ -78,7 +78,7 @@ struct Page {
     content_type: String,
     body: Cow<'static, [u8]>,
     /// Made of the body (RFC 9110, section 8.8.3).
-    etag: String,
+    etag: HeaderValue,
 }
 
 impl Page {
@@ -90,33 +90,32 @@ impl Page {
         let body = body.into();
         let mut hasher = DefaultHasher::new();
         hasher.write(&body);
+        let etag = format!("\"{:016x}\"", hasher.finish());
         Self {
             path,
             content_type: content_type.into(),
-            etag: format!("\"{:016x}\"", hasher.finish()),
+            etag: HeaderValue::try_from(etag).unwrap_or(HeaderValue::from_static("\"\"")),
             body,
         }
     }
 
     /// The page, or 304 where the client has it. Clients ask every time, so that a new version of
     /// the gateway is seen at once.
-    fn respond(&'static self, headers: &HeaderMap) -> Response {
-        let known = headers
-            .get_all(header::IF_NONE_MATCH)
-            .iter()
-            .filter_map(|value| value.to_str().ok());
-        let mut known = known.flat_map(|value| value.split(',')).map(str::trim);
-        let fresh =
-            known.any(|tag| tag == "*" || tag.strip_prefix("W/").unwrap_or(tag) == self.etag);
+    ///
+    /// # Errors
+    /// 400 where a precondition cannot be read, and 412 where one does not hold.
+    fn respond(&'static self, headers: &HeaderMap) -> Result<Response, Rejection> {
         let validators = [
-            (header::ETAG, self.etag.as_str()),
-            (header::CACHE_CONTROL, "no-cache"),
+            (header::ETAG, self.etag.clone()),
+            (header::CACHE_CONTROL, HeaderValue::from_static("no-cache")),
         ];
-        if fresh {
-            return (StatusCode::NOT_MODIFIED, validators).into_response();
+        if let Some(condition) = Condition::of(headers)?
+            && condition.is_known(Some(&self.etag))?
+        {
+            return Ok((StatusCode::NOT_MODIFIED, validators).into_response());
         }
         let content_type = [(header::CONTENT_TYPE, self.content_type.as_str())];
-        (validators, content_type, self.body.as_ref()).into_response()
+        Ok((validators, content_type, self.body.as_ref()).into_response())
     }
 }
 
@@ -222,12 +221,15 @@ mod tests {
             );
             assert_eq!(headers[header::ETAG].to_str().unwrap(), etag);
         }
-        assert_eq!(
-            request("/openapi.json", &[("If-None-Match", "\"x\"")])
-                .await
-                .0,
-            StatusCode::OK
-        );
+        for (header, tag, expected) in [
+            ("If-None-Match", "\"x\"", StatusCode::OK),
+            ("If-None-Match", "x", StatusCode::BAD_REQUEST),
+            ("If-Match", etag, StatusCode::OK),
+            ("If-Match", "\"x\"", StatusCode::PRECONDITION_FAILED),
+        ] {
+            let (status, ..) = request("/openapi.json", &[(header, tag)]).await;
+            assert_eq!(status, expected, "{header}: {tag}");
+        }
     }
 
     #[tokio::test]

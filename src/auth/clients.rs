@@ -17,6 +17,14 @@ struct Said<'a> {
     name: Option<&'a str>,
 }
 
+/// What it is said in: metadata, for which REST also has a prefix.
+const NAMESPACE: [&str; 2] = [
+    "jumpstarter-namespace",
+    "grpc-metadata-jumpstarter-namespace",
+];
+const NAME: [&str; 2] = ["jumpstarter-name", "grpc-metadata-jumpstarter-name"];
+const KIND: [&str; 2] = ["jumpstarter-kind", "grpc-metadata-jumpstarter-kind"];
+
 /// Whom the holder of a token acts as.
 pub enum Found {
     Client(Name),
@@ -148,9 +156,8 @@ pub fn mismatch(name: &Name) -> Fault {
 
 impl<'a> Said<'a> {
     fn read(headers: &'a HeaderMap) -> Result<Self, Fault> {
-        // REST may say it with the prefix for metadata, too.
-        let one = |key: &'static str| {
-            let prefixed = headers.get_all(format!("grpc-metadata-{key}")).into_iter();
+        let one = |[key, prefixed]: [&'static str; 2]| {
+            let prefixed = headers.get_all(prefixed).into_iter();
             let mut values = headers.get_all(key).into_iter().chain(prefixed);
             match (values.next(), values.next()) {
                 (Some(_), Some(_)) => Err(Fault::invalid_argument(
@@ -164,11 +171,11 @@ impl<'a> Said<'a> {
             }
         };
         let said = Self {
-            namespace: one("jumpstarter-namespace")?,
+            namespace: one(NAMESPACE)?,
             // Rule B6: a name that is given twice counts as not given.
-            name: one("jumpstarter-name").unwrap_or_default(),
+            name: one(NAME).unwrap_or_default(),
         };
-        if one("jumpstarter-kind")?.is_some_and(|kind| kind != "Client") {
+        if one(KIND)?.is_some_and(|kind| kind != "Client") {
             return Err(Fault::invalid_argument(
                 "KIND_MISMATCH",
                 "object kind mismatch",

@@ -230,7 +230,9 @@ where
     if request.body().is_end_stream() {
         return request.map(|_| Body::empty());
     }
-    let is_held_back =
-        request.version() == Version::HTTP_11 && request.headers().contains_key(EXPECT);
+    // As hyper understands it.
+    let expects = request.headers().get(EXPECT);
+    let waits = expects.is_some_and(|what| what.as_bytes().eq_ignore_ascii_case(b"100-continue"));
+    let is_held_back = waits && request.version() == Version::HTTP_11;
     request.map(|body| Body::new(Lingering::new(body, is_held_back)))
 }

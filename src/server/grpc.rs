@@ -72,8 +72,11 @@ fn explained(mut response: Response) -> Response {
     let Some(status) = status.filter(|status| status.code() != Code::Ok) else {
         return response;
     };
-    // What tonic says of a message that is too long, and only that.
-    let is_too_long = status.code() == Code::OutOfRange && status.details().is_empty();
+    // What tonic says of a message that is too long to be read.
+    let is_too_long = status.code() == Code::OutOfRange
+        && status
+            .message()
+            .contains("decoded message length too large");
     let mut proto = match is_too_long {
         true => Fault::new(Code::ResourceExhausted, BODY_TOO_LARGE, status.message()).into_proto(),
         false => fault::proto_of(&status),
@@ -84,7 +87,7 @@ fn explained(mut response: Response) -> Response {
     let (code, details) = (Code::from_i32(proto.code), proto.encode_to_vec());
     let told = Status::with_details(code, proto.message, details.into());
     if let Err(error) = told.add_header(response.headers_mut()) {
-        tracing::error!(%error, "an error could not be told with its request id");
+        tracing::error!(%error, "an error could not be told with its request");
     }
     response
 }

@@ -21,13 +21,13 @@ const MOST: u64 = 64 * 1024;
 /// How long that may take.
 const LONGEST: Duration = Duration::from_secs(2);
 
-/// A body that is not dropped before its sender is done with it, or has sent more than it should. Where it
-/// may be left unread nevertheless, that is noted of the call.
+/// A body that is not dropped before its sender is done with it, has sent more than it should, or takes too
+/// long. Where it is clear from the beginning that not all of it will be read, that is noted of the call.
 #[derive(Debug)]
 pub struct Lingering<B: LingeringBody> {
     /// None once it is over.
     body: Option<B>,
-    /// Its sender waits to be told to go on (`Expect: 100-continue`), which nobody does any more.
+    /// Its sender waits to be told to go on (`Expect: 100-continue`), as it is once somebody reads.
     is_held_back: bool,
 }
 
@@ -53,6 +53,7 @@ impl<B: LingeringBody> Body for Lingering<B> {
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, B::Error>>> {
+        self.is_held_back = false;
         let Some(body) = &mut self.body else {
             return Poll::Ready(None);
         };
@@ -84,8 +85,7 @@ impl<B: LingeringBody> Drop for Lingering<B> {
         let Some(body) = body else {
             return;
         };
-        let is_short = body.size_hint().upper().is_some_and(|size| size <= MOST);
-        if self.is_held_back || !is_short {
+        if self.is_held_back || body.size_hint().lower() > MOST {
             call::note_unread();
         }
         if !self.is_held_back

@@ -1,7 +1,7 @@
 //! Traces for an OpenTelemetry collector: a span for each request, with what the store did for it below.
 //! A caller's own trace (W3C Trace Context) goes on here. Spans are made from what is noted of a call
-//! once it is over, so that who is not traced pays nothing. Without the feature `otlp` nobody is; what trace
-//! a caller says that it has is told in the log and in errors all the same.
+//! once it is over, so that who is not traced pays no more than a look for a header. Without the feature
+//! `otlp` nobody is; what trace a caller says that it has is told in the log and in errors all the same.
 
 #[cfg(not(feature = "otlp"))]
 #[path = "trace/none.rs"]

@@ -264,10 +264,10 @@ impl ClientService for Clients {
         Caller::of(&request)?.authorize(&namespace)?;
         let list = ExporterList::new(namespace, request.get_ref())?;
         if let Some(follow) = request.extensions().get() {
-            page::length(request.get_ref().page_size)?;
-            let token = &request.get_ref().page_token;
+            let asked = request.get_ref();
+            let page = (asked.page_size, asked.page_token.as_str());
             let caller = Caller::of(&request)?;
-            return Ok(self.watch_list(Scope::Exporters(list), caller, token, follow)?);
+            return Ok(self.watch_list(Scope::Exporters(list), caller, page, follow)?);
         }
         let request = request.into_inner();
         let hidden = if list.show_hidden { "hidden" } else { "" };
@@ -326,10 +326,10 @@ impl ClientService for Clients {
         Caller::of(&request)?.authorize(&namespace)?;
         let list = LeaseList::new(namespace, request.get_ref())?;
         if let Some(follow) = request.extensions().get() {
-            page::length(request.get_ref().page_size)?;
-            let token = &request.get_ref().page_token;
+            let asked = request.get_ref();
+            let page = (asked.page_size, asked.page_token.as_str());
             let caller = Caller::of(&request)?;
-            return Ok(self.watch_list(Scope::Leases(list), caller, token, follow)?);
+            return Ok(self.watch_list(Scope::Leases(list), caller, page, follow)?);
         }
         let request = request.into_inner();
         let bound = list.bound(&request);

@@ -100,9 +100,10 @@ impl Clients {
         &self,
         scope: Scope,
         caller: &Caller,
-        page_token: &str,
+        (page_size, page_token): (i32, &str),
         follow: &Follow,
     ) -> Result<Response<T>, Fault> {
+        page::length(page_size)?;
         if page_token.is_empty() {
             return self.watch(scope, caller, follow);
         }

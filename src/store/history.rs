@@ -63,8 +63,15 @@ impl Commit {
         before: Timestamp,
         at: Timestamp,
     ) -> Self {
-        // It is kept for long, and of most commits it is one lease.
-        let (mut leases, mut exporters) = (Vec::with_capacity(changes.len()), Vec::new());
+        // They are kept for long, and most commits have one lease.
+        let count = |kind| {
+            changes
+                .iter()
+                .filter(|change| change.kind() == kind)
+                .count()
+        };
+        let mut leases = Vec::with_capacity(count(Kind::Lease));
+        let mut exporters = Vec::with_capacity(count(Kind::Exporter));
         for change in changes {
             let name = change.name();
             match change {

@@ -4,10 +4,8 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use tonic::Code;
-use tonic::metadata::MetadataMap;
 
 use super::rejection::Rejection;
-use super::row::Binding;
 use crate::fault::{Fault, Violation};
 
 /// What an `If-Match` or `If-None-Match` names.
@@ -39,12 +37,15 @@ impl Tags {
     /// # Errors
     /// INVALID_ARGUMENT where it is no list of entity tags.
     pub fn of(headers: &HeaderMap, name: &HeaderName) -> Result<Option<Self>, Fault> {
+        let mut lines = headers.get_all(name).iter();
+        if let (Some(only), None) = (lines.next(), lines.next())
+            && only.as_bytes().trim_ascii() == b"*"
+        {
+            return Ok(Some(Self::Any));
+        }
         let mut tags = vec![];
         for line in headers.get_all(name) {
             let line = line.as_bytes().trim_ascii();
-            if line == b"*" {
-                return Ok(Some(Self::Any));
-            }
             tags.extend(listed(line).ok_or_else(|| {
                 let line = String::from_utf8_lossy(line);
                 let rule = "takes ETags as they were given, such as \"42\"";
@@ -107,14 +108,12 @@ fn listed(line: &[u8]) -> Option<Vec<Tag>> {
 }
 
 impl Condition {
-    /// The condition of a request with this metadata; none where it sets none, and none for what is
-    /// not a GET, where it would be the service's business.
+    /// The condition that headers set; none where they set none.
     ///
     /// # Errors
-    /// INVALID_ARGUMENT where one of the headers is no list of entity tags.
-    pub fn of(binding: &Binding, metadata: &MetadataMap) -> Result<Option<Box<Self>>, Fault> {
-        let headers = metadata.as_ref();
-        if binding.method != "GET" || headers.is_empty() {
+    /// INVALID_ARGUMENT where one of them is no list of entity tags.
+    pub fn of(headers: &HeaderMap) -> Result<Option<Box<Self>>, Fault> {
+        if headers.is_empty() {
             return Ok(None);
         }
         let wanted = Tags::of(headers, &header::IF_MATCH)?;
@@ -174,6 +173,9 @@ mod tests {
         ] {
             let told = tags(&[line]).unwrap_err().to_string();
             assert!(told.starts_with("if-match takes ETags"), "{line}: {told}");
+        }
+        for lines in [["*", "\"7\""], ["\"7\"", "*"], ["*", "*"]] {
+            assert!(tags(&lines).is_err(), "{lines:?}");
         }
         let long = tags(&[&"x".repeat(5_000)]).unwrap_err().to_string();
         assert!(long.len() < 1_100, "{long}");

@@ -48,13 +48,12 @@ use serde::de::DeserializeOwned;
 
 use crate::fault::Fault;
 use crate::proto::google::api;
-use condition::Condition;
 use negotiate::Format;
 use rejection::LateInfo;
 use route::JsonWriter;
 
 pub use bind::bind;
-pub use condition::{Tag, Tags};
+pub use condition::{Condition, Tag, Tags};
 pub use deadline::Deadline;
 pub use events::{Event, Events, Follow};
 pub use matcher::{Conflict, Match, Matcher, Split};
@@ -202,7 +201,11 @@ impl Head {
         let call = metadata::request(parts, message);
         Ok(Received {
             binding,
-            condition: Condition::of(binding, call.metadata())?,
+            // Of what is no GET it is the service's business.
+            condition: match binding.method {
+                "GET" => Condition::of(call.metadata().as_ref())?,
+                _ => None,
+            },
             call,
             format: self.format,
             deadline: self.deadline,

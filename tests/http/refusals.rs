@@ -1,5 +1,6 @@
 //! Every way of being wrong, and the one shape of the answer.
 
+use http::{HeaderMap, HeaderValue};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::harness::{Gateway, answer};
@@ -279,19 +280,19 @@ async fn no_error_grows_with_its_request() {
         let length = answer.value().to_string().len();
         assert!(length < 5_000, "{method} {path}: {length} bytes");
     }
-    for name in [
-        "x-request-timeout",
-        "if-match",
-        "content-encoding",
-        "content-type",
+    for (name, status, reason) in [
+        ("x-request-timeout", 400, "INVALID_TIMEOUT"),
+        ("if-match", 400, "INVALID_ETAG"),
+        ("if-none-match", 400, "INVALID_ETAG"),
+        ("content-encoding", 415, "UNSUPPORTED_CONTENT_ENCODING"),
+        ("content-type", 415, "UNSUPPORTED_MEDIA_TYPE"),
     ] {
-        let request = gateway.request("PATCH", &lease).header(name, &long);
+        let mut headers = HeaderMap::new();
+        headers.insert("content-type", HeaderValue::from_static("application/json"));
+        headers.insert(name, long.parse().unwrap());
+        let request = gateway.request("PATCH", &lease).headers(headers);
         let answer = answer(request.body("{}")).await;
-        assert!(
-            [400, 415].contains(&answer.status),
-            "{name}: {}",
-            answer.status
-        );
+        answer.refused(status, 3, reason, "");
         let length = answer.value().to_string().len();
         assert!(length < 5_000, "{name}: {length} bytes");
     }
@@ -335,7 +336,6 @@ async fn an_answer_tells_that_a_body_is_not_read() {
     for rest in [
         "expect: 100-continue\r\ncontent-length: 2\r\n\r\n",
         "content-length: 65537\r\n\r\n",
-        "transfer-encoding: chunked\r\n\r\n2\r\n{}\r\n",
     ] {
         let request = format!("POST /nope HTTP/1.1\r\nhost: x\r\n{rest}");
         let answer = raw(&gateway, &request).await;

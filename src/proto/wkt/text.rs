@@ -24,7 +24,7 @@ impl ShortText {
         self.push_all([character]);
     }
 
-    /// Adds a number of any length.
+    /// Adds a number of any length, by pieces of eight digits at most, which each need room for eight.
     pub fn push_number(&mut self, number: u64) {
         if number >= EIGHT_DIGITS {
             self.push_number(number / EIGHT_DIGITS);
@@ -51,7 +51,7 @@ impl ShortText {
         self.push_some(characters, N);
     }
 
-    /// Adds so many of the characters. Where there is no room for all of them, none is added.
+    /// Adds the first `count` of the characters, where there would be room for all of them.
     fn push_some<const N: usize>(&mut self, characters: [u8; N], count: usize) {
         let rest = self.bytes.get_mut(self.length..).unwrap_or_default();
         // All have their place, so that how many are copied is known when this is compiled.
@@ -134,7 +134,10 @@ mod tests {
         fn a_fraction_has_no_more_digits_than_it_needs(
             number in 1..1_000_u32,
             unit in prop_oneof![Just(1), Just(1_000), Just(1_000_000)],
+            any in 1..1_000_000_000_u32,
         ) {
+            let (longest, told) = (format!(".{any:09}"), written(|text| text.push_fraction(any)));
+            prop_assert_eq!(told.trim_end_matches('0'), longest.trim_end_matches('0'));
             let fraction = written(|text| text.push_fraction(number * unit));
             let all = format!(".{:09}", number * unit);
             let (short, zeros) = all.split_at(fraction.len());
@@ -146,7 +149,9 @@ mod tests {
 
     #[test]
     fn what_has_no_room_is_left_out() {
-        let text = written(|text| (0..5).for_each(|_| text.push_number(123_456_789)));
-        assert_eq!(text, "123456789".repeat(3));
+        let text = written(|text| (0..50).for_each(|_| text.push(b'x')));
+        assert_eq!(text, "x".repeat(32));
+        let text = written(|text| (0..5).for_each(|_| text.push_digits::<7>(1)));
+        assert_eq!(text, "0000001".repeat(4));
     }
 }

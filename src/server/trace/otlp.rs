@@ -70,8 +70,12 @@ impl Traces {
 
     /// The span of a request, unless it is left out.
     pub fn begin(&self, request: &Request<Body>) -> Option<Span> {
-        let caller = TraceContextPropagator::new()
-            .extract_with_context(&Context::new(), &Headers(request.headers()));
+        let headers = request.headers();
+        let caller = match super::brought(headers) {
+            Some(_) => TraceContextPropagator::new()
+                .extract_with_context(&Context::new(), &Headers(headers)),
+            None => Context::new(),
+        };
         let (method, uri) = (request.method().as_str(), request.uri());
         let mut attributes = vec![
             KeyValue::new("http.request.method", method.to_owned()),
