@@ -74,13 +74,14 @@ pub fn is_host(value: &[u8]) -> bool {
 fn after_name(mut bytes: &[u8]) -> &[u8] {
     loop {
         bytes = match bytes {
+            // Nearly all are these.
+            [byte, rest @ ..] if byte.is_ascii_alphanumeric() => rest,
             [b'%', a, b, rest @ ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => rest,
             [b'-' | b'.' | b'_' | b'~', rest @ ..] => rest,
             [
                 b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'=',
                 rest @ ..,
             ] => rest,
-            [byte, rest @ ..] if byte.is_ascii_alphanumeric() => rest,
             rest => return rest,
         }
     }

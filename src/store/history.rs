@@ -63,15 +63,7 @@ impl Commit {
         before: Timestamp,
         at: Timestamp,
     ) -> Self {
-        // They are kept for long, and most commits have one lease.
-        let count = |kind| {
-            changes
-                .iter()
-                .filter(|change| change.kind() == kind)
-                .count()
-        };
-        let mut leases = Vec::with_capacity(count(Kind::Lease));
-        let mut exporters = Vec::with_capacity(count(Kind::Exporter));
+        let (mut leases, mut exporters) = (Vec::new(), Vec::new());
         for change in changes {
             let name = change.name();
             match change {
