@@ -72,9 +72,15 @@ fn accepted_by_name(headers: &mut HeaderMap) -> Vec<&'static str> {
 fn weighed(item: &str) -> Option<(String, u32)> {
     let (name, weight) = item.split_once(';').unwrap_or((item, "q=1"));
     let weight = weight.trim().strip_prefix(['q', 'Q'])?;
-    let weight: f32 = weight.trim_start().strip_prefix('=')?.trim().parse().ok()?;
-    let is_weight = (0.0..=1.0).contains(&weight);
-    is_weight.then(|| (spelled(name), (weight * 1000.0) as u32))
+    let weight = weight.trim_start().strip_prefix('=')?.trim();
+    // A digit, and perhaps a point with three more (section 12.4.2).
+    let may_be_there = |byte: u8| byte.is_ascii_digit() || byte == b'.';
+    let is_short = weight.len() <= 5 && weight.starts_with(['0', '1']);
+    if !is_short || !weight.bytes().all(may_be_there) {
+        return None;
+    }
+    let weight: f32 = weight.parse().ok()?;
+    (weight <= 1.0).then(|| (spelled(name), (weight * 1000.0).round() as u32))
 }
 
 /// The one spelling of a coding (section 8.4.1).
@@ -184,7 +190,7 @@ mod tests {
     #[test]
     fn what_may_be_packed_is_told_by_name() {
         let all = "gzip;q=1.000, br;q=1.000, zstd;q=1.000, identity;q=1.000";
-        let cases: [(&[&str], &str, &[&str]); 14] = [
+        let cases: [(&[&str], &str, &[&str]); 16] = [
             (&["gzip"], "gzip;q=1.000", &["gzip"]),
             (&["gzip", "br"], "gzip;q=1.000, br;q=1.000", &["gzip", "br"]),
             (&["X-GZIP;Q=0.5, deflate"], "gzip;q=0.500", &["gzip"]),
@@ -209,6 +215,12 @@ mod tests {
             // What is no weight, or too little to be one, makes no item.
             (&["gzip;q=2, br;level=3, zstd;q=x"], "", &[]),
             (&["gzip;q=0.0001"], "", &[]),
+            (&["gzip;q=+1, br;q=1e0, zstd;q=.5"], "", &[]),
+            (
+                &["gzip;q=1., br;q=0.29"],
+                "gzip;q=1.000, br;q=0.290",
+                &["gzip", "br"],
+            ),
         ];
         for (sent, told, codings) in cases {
             let mut headers = headers(&ACCEPT_ENCODING, sent);
