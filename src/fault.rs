@@ -4,7 +4,7 @@
 use std::error::Error;
 use std::fmt;
 
-use prost::{Message as _, Name as _};
+use prost::Message as _;
 use tonic::Code;
 
 use crate::proto::google::rpc;
@@ -170,23 +170,23 @@ pub fn reason(status: &[u8]) -> Option<String> {
 /// The reason of a status.
 #[must_use]
 pub fn reason_of(status: &rpc::Status) -> Option<String> {
-    let type_url = rpc::ErrorInfo::type_url();
-    let info = status
+    Some(detail::<rpc::ErrorInfo>(status)?.reason)
+}
+
+/// The first detail of this type.
+#[must_use]
+pub fn detail<M: prost::Message + prost::Name + Default>(status: &rpc::Status) -> Option<M> {
+    let type_url = M::type_url();
+    let detail = status
         .details
         .iter()
         .find(|detail| detail.type_url == type_url)?;
-    let info = rpc::ErrorInfo::decode(info.value.as_slice()).ok()?;
-    Some(info.reason)
+    M::decode(detail.value.as_slice()).ok()
 }
 
 /// Tells in the details of an error how somebody who reports it can be told from others, once.
 pub fn tell_request(status: &mut rpc::Status, info: &rpc::RequestInfo) {
-    let type_url = rpc::RequestInfo::type_url();
-    if status
-        .details
-        .iter()
-        .all(|detail| detail.type_url != type_url)
-    {
+    if detail::<rpc::RequestInfo>(status).is_none() {
         status.details.push(wkt::Any::of(info));
     }
 }

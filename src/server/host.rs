@@ -77,11 +77,7 @@ fn after_name(mut bytes: &[u8]) -> &[u8] {
             // Nearly all are these.
             [byte, rest @ ..] if byte.is_ascii_alphanumeric() => rest,
             [b'%', a, b, rest @ ..] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => rest,
-            [b'-' | b'.' | b'_' | b'~', rest @ ..] => rest,
-            [
-                b'!' | b'$' | b'&' | b'\'' | b'(' | b')' | b'*' | b'+' | b';' | b'=',
-                rest @ ..,
-            ] => rest,
+            [byte, rest @ ..] if b"-._~!$&'()*+;=".contains(byte) => rest,
             rest => return rest,
         }
     }

@@ -55,7 +55,7 @@ where
     let answer = AssertUnwindSafe(answer).catch_unwind();
     call.scope(answer.map(move |answered| {
         let Ok(mut response) = answered.unwrap_or_else(|_| Ok(panicked()));
-        in_words_of_http(version, &mut response);
+        in_words_of_http(&mut response);
         if call::present(Call::has_unread).unwrap_or_default() {
             close(version, &mut response);
         }

@@ -5,6 +5,7 @@ use axum::response::{IntoResponse, Response};
 use http::{HeaderValue, StatusCode, Version, header};
 
 use super::packing::CODINGS;
+use crate::call;
 use crate::fault::Fault;
 use crate::lease::ETAG_MISMATCH;
 use crate::load::BODY_TOO_SLOW;
@@ -43,7 +44,7 @@ pub fn no_path() -> Rejection {
 
 /// Says a refusal as HTTP does: 412 where a condition does not hold, 408 where a body takes too long
 /// (RFC 9110, sections 15.5.13 and 15.5.9), and which packed bodies are read (section 15.5.16).
-pub fn in_words_of_http(version: Version, response: &mut Response) {
+pub fn in_words_of_http(response: &mut Response) {
     let Some((_, Some(reason))) = refusal(response) else {
         return;
     };
@@ -51,7 +52,7 @@ pub fn in_words_of_http(version: Version, response: &mut Response) {
         ETAG_MISMATCH => *response.status_mut() = StatusCode::PRECONDITION_FAILED,
         BODY_TOO_SLOW => {
             *response.status_mut() = StatusCode::REQUEST_TIMEOUT;
-            close(version, response);
+            call::note_unread();
         }
         UNSUPPORTED_CONTENT_ENCODING => {
             if let Ok(codings) = HeaderValue::try_from(CODINGS.join(", ")) {

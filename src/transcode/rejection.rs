@@ -17,7 +17,7 @@ use tonic::Code;
 
 use super::pretty::{Pretty, indented};
 use super::{metadata, negotiate};
-use crate::fault::{Fault, proto_of, reason_of, shortened, tell_request};
+use crate::fault::{Fault, detail, proto_of, reason_of, shortened, tell_request};
 use crate::proto::google::rpc;
 use crate::proto::json;
 
@@ -273,16 +273,6 @@ fn retry_after(status: &rpc::Status) -> Option<u64> {
     u64::try_from(delay.seconds)
         .ok()
         .map(|seconds| seconds + more)
-}
-
-/// The first detail of this type.
-fn detail<M: prost::Message + prost::Name + Default>(status: &rpc::Status) -> Option<M> {
-    let type_url = M::type_url();
-    let detail = status
-        .details
-        .iter()
-        .find(|detail| detail.type_url == type_url)?;
-    M::decode(detail.value.as_slice()).ok()
 }
 
 /// The status as one JSON value: the last record of a stream that fails.

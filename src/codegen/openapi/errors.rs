@@ -248,7 +248,8 @@ fn status() -> ObjectBuilder {
         "Facts for programs, each with its type. `google.rpc.ErrorInfo` has a stable `reason`, such as \
          `INVALID_FIELD`; `google.rpc.BadRequest` has `fieldViolations`, each with the JSON path of a \
          `field` and a `description` of what is wrong with it; `google.rpc.RequestInfo` has the `requestId` \
-         by which the server's log knows the request, and in `servingData` the trace that it is a part of. Pass over types that you do not know.",
+         by which the server's log knows the request, and in `servingData` the trace that it is a part of. \
+         Pass over types that you do not know.",
     ));
     ObjectBuilder::new()
         .description(Some("Why a request failed: a `google.rpc.Status`."))

@@ -67,7 +67,7 @@ impl ShortText {
             return;
         }
         let first = b'0' + (nanos / 100_000_000) as u8;
-        let [a, b, c, d, e, f, g, h] = digits(nanos % 100_000_000);
+        let [a, b, c, d, e, f, g, h] = digits(nanos);
         let count = match nanos {
             _ if nanos.is_multiple_of(1_000_000) => 3,
             _ if nanos.is_multiple_of(1_000) => 6,
